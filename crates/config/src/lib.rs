@@ -1,0 +1,2 @@
+//! keepalived.conf: from text to a checked model, with diagnostics. Reads files only.
+#![forbid(unsafe_code)]

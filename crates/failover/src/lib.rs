@@ -1,0 +1,2 @@
+//! The failover role: joins vrrp, trackers, kernel and notifications.
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! Kernel addresses, routes, rules and links over netlink: batches, dumps, monitors.

@@ -1,0 +1,3 @@
+//! The standfast program: command line and supervisor.
+#![forbid(unsafe_code)]
+fn main() {}

@@ -1,0 +1,1 @@
+//! Kernel adapters other than netlink: raw sockets, timers, processes, limits, logging.

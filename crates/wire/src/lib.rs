@@ -1,0 +1,2 @@
+//! Packet codecs: VRRP, its authentications, ARP, neighbour advertisements, checksums. No I/O.
+#![forbid(unsafe_code)]
