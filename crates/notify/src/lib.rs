@@ -1,2 +1,23 @@
 //! Scripts, FIFOs and trackers: everything slow that the failover role must not wait for.
+//!
+//! ```text
+//!  failover (timing thread)                         worker (its own thread)
+//!  ────────────────────────                         ─────────────────────────────────────────
+//!   Worker::notify ─┐  queue + eventfd   ┌─► scripts    in order per instance or group
+//!   Worker::reload ─┼──────────────────► │   fifo       lines that are never lost, readers
+//!   Worker::stop  ──┘                    └─► trackers   vrrp_script, track_file, track_process
+//!   Worker::try_report ◄── queue + wake ──── Report
+//! ```
+//!
+//! [`security`] decides which program a script line means and whether it is safe to run it;
+//! [`oneshot`] runs the startup and shutdown scripts of the supervisor.
 #![forbid(unsafe_code)]
+
+pub mod event;
+pub mod oneshot;
+pub mod security;
+pub mod settings;
+pub mod words;
+mod worker;
+
+pub use worker::Worker;

@@ -1,0 +1,333 @@
+//! What goes in and out of the worker: notifications to deliver, reports of what happened.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::settings::ScriptCommand;
+
+/// Whose state changed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Subject {
+    /// Instance or group.
+    pub kind: SubjectKind,
+    /// Its name in the configuration.
+    pub name: String,
+}
+
+/// The two things that notify scripts and FIFOs speak about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SubjectKind {
+    /// `vrrp_instance`.
+    Instance,
+    /// `vrrp_sync_group`.
+    Group,
+}
+
+impl SubjectKind {
+    /// The word in scripts' arguments and FIFO lines: `INSTANCE` or `GROUP`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Instance => "INSTANCE",
+            Self::Group => "GROUP",
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} \"{}\"", self.kind.word(), self.name)
+    }
+}
+
+/// The states that notify scripts and FIFOs know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Holds no addresses, listens.
+    Backup,
+    /// Holds the addresses.
+    Master,
+    /// Something tracked is down.
+    Fault,
+    /// The daemon stops.
+    Stop,
+    /// A reload removed the instance.
+    Deleted,
+}
+
+impl State {
+    /// The word in scripts' arguments and FIFO lines.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Backup => "BACKUP",
+            Self::Master => "MASTER",
+            Self::Fault => "FAULT",
+            Self::Stop => "STOP",
+            Self::Deleted => "DELETED",
+        }
+    }
+}
+
+/// What happened to the subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Happening {
+    /// It entered a state.
+    Entered(State),
+    /// Its effective priority changed while it stayed MASTER or BACKUP
+    /// (`notify_priority_changes`).
+    PriorityChanged(State),
+    /// As MASTER it received an advertisement of lower priority (`notify_master_rx_lower_pri`).
+    LowerPriorityHeard,
+}
+
+/// A script to run for a notification.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct NotifyScript {
+    /// What to run, with the configured arguments.
+    pub command: ScriptCommand,
+    /// Append `INSTANCE|GROUP NAME STATE PRIORITY`: true for `notify`, false for
+    /// `notify_master` and its kind.
+    pub with_arguments: bool,
+}
+
+/// One thing to tell the outside. Notifications of one subject reach scripts and FIFOs in the order
+/// in which they were handed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notification {
+    /// Whose.
+    pub subject: Subject,
+    /// What.
+    pub happening: Happening,
+    /// The effective priority; 0 for groups.
+    pub priority: u8,
+    /// Scripts to run, one after the other.
+    pub scripts: Vec<NotifyScript>,
+    /// Write a line to the FIFOs.
+    pub fifo: bool,
+}
+
+impl Notification {
+    /// The state word with its suffix: `MASTER`, `MASTER_PRIORITY`, `MASTER_RX_LOWER_PRI`.
+    pub fn state_word(&self) -> String {
+        match self.happening {
+            Happening::Entered(state) => state.word().to_owned(),
+            Happening::PriorityChanged(state) => format!("{}_PRIORITY", state.word()),
+            Happening::LowerPriorityHeard => "MASTER_RX_LOWER_PRI".to_owned(),
+        }
+    }
+
+    /// The FIFO's line, newline included: `INSTANCE "V4" MASTER 150\n`.
+    pub fn line(&self) -> String {
+        format!("{} {} {}\n", self.subject, self.state_word(), self.priority)
+    }
+
+    /// The four arguments of the `notify` script.
+    pub fn arguments(&self) -> [String; 4] {
+        [
+            self.subject.kind.word().to_owned(),
+            self.subject.name.clone(),
+            self.state_word(),
+            self.priority.to_string(),
+        ]
+    }
+}
+
+/// How a process ended, or why it did not start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Exit status, 0..=255.
+    Exited(i32),
+    /// Ended by a signal that was not ours.
+    Signalled(i32),
+    /// Took longer than allowed and was terminated by us with its process group.
+    TimedOut,
+    /// Could not be started: the operating system's reason and what to do about it.
+    NotStarted(String),
+}
+
+impl Outcome {
+    /// Whether it counts as success: exit status 0.
+    pub fn is_success(&self) -> bool {
+        matches!(self, Self::Exited(0))
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(status) => write!(f, "exited with status {status}"),
+            Self::Signalled(signal) => write!(f, "ended by signal {signal}"),
+            Self::TimedOut => f.write_str("took too long and was terminated"),
+            Self::NotStarted(why) => write!(f, "could not be started: {why}"),
+        }
+    }
+}
+
+/// Which kind of tracked object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TrackerKind {
+    /// `vrrp_script`.
+    Script,
+    /// `track_file`.
+    File,
+    /// `vrrp_track_process`.
+    Process,
+}
+
+/// A tracked object's identity: kinds have separate name spaces.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TrackerId {
+    /// Script, file or process.
+    pub kind: TrackerKind,
+    /// The block's name.
+    pub name: String,
+}
+
+/// What a tracker says now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrackerState {
+    /// The script succeeds, or the number of processes is within the quorum.
+    Up,
+    /// The opposite.
+    Down,
+    /// A track file's value. Missing files are 0.
+    Value(i32),
+}
+
+/// A report about a tracker. Sent when its state changed, for its first result, and again after a
+/// reload that carried its state over into a changed definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackerReport {
+    /// Which.
+    pub id: TrackerId,
+    /// What it says now.
+    pub state: TrackerState,
+    /// The first one since it was started.
+    pub first: bool,
+    /// Why, for `explain`.
+    pub detail: TrackerDetail,
+}
+
+/// Why a tracker says what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrackerDetail {
+    /// Configured to start as failed (`init_fail`); no run has ended yet.
+    InitFail,
+    /// A script's last run.
+    ScriptRun {
+        /// How it ended.
+        outcome: Outcome,
+        /// How long it took.
+        took: Duration,
+        /// Results of this kind in a row, this one included.
+        in_a_row: u32,
+    },
+    /// A track file was read.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was found there.
+        content: FileContent,
+    },
+    /// Processes were counted.
+    Processes {
+        /// How many match.
+        count: u32,
+        /// Whether the kernel tells us of changes at once (`true`) or we look periodically.
+        events: bool,
+    },
+}
+
+/// What a track file held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileContent {
+    /// An integer.
+    Number,
+    /// No such file: 0.
+    Missing,
+    /// Nothing but white space: 0.
+    Empty,
+    /// Not an integer: 0.
+    NotANumber,
+    /// An integer followed by something else: the integer counts.
+    TrailingText,
+    /// Out of range: the nearest bound counts.
+    OutOfRange,
+    /// It exists and cannot be read: 0, and the reason.
+    Unreadable(String),
+}
+
+/// What the worker tells the failover role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// A tracked object's state.
+    Tracker(TrackerReport),
+    /// A notification script ended, or could not be started, or was dropped.
+    ScriptFinished {
+        /// On whose behalf.
+        subject: Subject,
+        /// The program.
+        program: PathBuf,
+        /// How it ended.
+        outcome: Outcome,
+        /// How long it ran.
+        took: Duration,
+    },
+    /// A script was dropped without being run.
+    ScriptDropped {
+        /// On whose behalf.
+        subject: Subject,
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        reason: DropReason,
+    },
+    /// Something is wrong with a FIFO, or is well again.
+    Fifo {
+        /// Which.
+        path: PathBuf,
+        /// What.
+        event: FifoEvent,
+    },
+    /// The worker has delivered what it could and ends; the last report.
+    Stopped {
+        /// Notification scripts that had not finished at the deadline (killed, or never run).
+        unfinished_scripts: usize,
+        /// FIFO lines that nobody had taken at the deadline.
+        unread_lines: usize,
+    },
+}
+
+/// Why a script was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropReason {
+    /// Too many were waiting (`ScriptLimits::queue`).
+    QueueFull,
+    /// The daemon stopped before its turn came.
+    Deadline,
+}
+
+/// The state of a FIFO.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FifoEvent {
+    /// It could not be created or opened: why and what to do. Lines are kept and it is tried again.
+    CannotOpen(String),
+    /// It is open; `created` tells whether we made it.
+    Opened {
+        /// We created it (and shall remove it at the end).
+        created: bool,
+    },
+    /// The pipe is full because nobody reads; lines are kept in memory.
+    Full,
+    /// All kept lines were written.
+    CaughtUp,
+    /// More lines than memory is meant for: so many were dropped since the last such report.
+    Dropped(u64),
+    /// The reader script ended and is started again after the delay.
+    ReaderEnded {
+        /// How.
+        outcome: Outcome,
+        /// When it is started again.
+        restart_in: Duration,
+    },
+}
