@@ -1,7 +1,7 @@
 //! `keepalived.json`, in both versions of its form. Written by hand rather than derived because
 //! the key order, and which booleans are numbers, are part of the format.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::Snapshot;
 use crate::snapshot::{Instance, Item};
@@ -148,7 +148,7 @@ fn instance_json(instance: &Instance, out: &mut String) {
             Value::Object(map) => Some(map),
             _ => None,
         })
-        .unwrap_or_else(Map::new);
+        .unwrap_or_default();
     let mut object = Object::begin(out);
     for key in STATS_KEYS {
         if let Some(value) = stats.remove(*key) {
