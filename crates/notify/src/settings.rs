@@ -17,6 +17,9 @@ pub struct RunAs {
 pub struct ScriptCommand {
     /// The absolute path of the program.
     pub program: PathBuf,
+    /// The zeroth argument if it differs from `program`: a program that was found through a link
+    /// goes by the link's name (`pidof` is a link to `killall5`).
+    pub name: Option<String>,
     /// The arguments after the program's name.
     pub args: Vec<String>,
     /// Who runs it.
@@ -26,7 +29,7 @@ pub struct ScriptCommand {
 impl ScriptCommand {
     /// A command without arguments that runs as ourselves.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), args: Vec::new(), run_as: RunAs::default() }
+        Self { program: program.into(), name: None, args: Vec::new(), run_as: RunAs::default() }
     }
 
     /// The same command with these arguments appended.
