@@ -1,0 +1,56 @@
+//! Counters of a virtual router: those of Keepalived's statistics, and some of our own.
+
+use serde::{Deserialize, Serialize};
+
+/// Counters of a virtual router since it was first configured. They only grow, except through
+/// [`Engine::clear_statistics`](crate::Engine::clear_statistics).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Statistics {
+    /// Adverts for this router that were examined, rejected ones included.
+    pub advert_rcvd: u64,
+    /// Adverts sent (one for each unicast peer).
+    pub advert_sent: u64,
+    /// Times it became MASTER.
+    pub become_master: u64,
+    /// Times it ceased to be MASTER.
+    pub release_master: u64,
+    /// Wrong length.
+    pub packet_len_err: u64,
+    /// v2 interval that is not ours, or v3 interval that differs.
+    pub advert_interval_err: u64,
+    /// TTL or hop limit outside the limits.
+    pub ip_ttl_err: u64,
+    /// Not an advertisement.
+    pub invalid_type_rcvd: u64,
+    /// Address list that is not ours (the advert still counts).
+    pub addr_list_err: u64,
+    /// Authentication type that does not exist.
+    pub invalid_authtype: u64,
+    /// Authentication type that is not ours.
+    pub authtype_mismatch: u64,
+    /// Wrong password, AH value or AH sequence.
+    pub auth_failure: u64,
+    /// `auth_hmac` trailer missing.
+    pub auth_ext_missing: u64,
+    /// `auth_hmac` trailer malformed.
+    pub auth_ext_malformed: u64,
+    /// `auth_hmac` key unknown.
+    pub auth_ext_unknown_key: u64,
+    /// `auth_hmac` code wrong.
+    pub auth_ext_invalid_hmac: u64,
+    /// `auth_hmac` stamp outside the window.
+    pub auth_ext_stale: u64,
+    /// `auth_hmac` stamp seen before.
+    pub auth_ext_replay: u64,
+    /// Adverts of priority 0 received.
+    pub pri_zero_rcvd: u64,
+    /// Adverts of priority 0 sent.
+    pub pri_zero_sent: u64,
+    /// Version that is not ours.
+    pub version_err: u64,
+    /// Wrong checksum.
+    pub checksum_err: u64,
+    /// Unicast where multicast is configured or the reverse, or from no configured peer.
+    pub sender_err: u64,
+}
