@@ -1,2 +1,6 @@
 //! keepalived.conf: from text to a checked model, with diagnostics. Reads files only.
 #![forbid(unsafe_code)]
+
+pub mod diagnostic;
+pub mod source;
+pub mod tree;
