@@ -1,1 +1,34 @@
 //! Kernel addresses, routes, rules and links over netlink: batches, dumps, monitors.
+//!
+//! ```text
+//!   desired state ──► desired::plan ──► [Request] ──► Netlink::apply ──► one sendmsg per chunk
+//!                          ▲                                                     │
+//!   Monitor::next ──► Observed (mirror of the kernel) ◄── dumps (Kernel trait) ──┘
+//! ```
+//!
+//! Every operation is synchronous and bounded in time, so that one real-time thread can use it:
+//! the kernel executes a batch inside the `sendmsg` call, and its answers wait in the socket when
+//! the call returns. There is no background thread and no runtime.
+//!
+//! [`Kernel`] is the seam between the real kernel and an in-memory one that keeps the kernel's
+//! rules about duplicates and missing entries.
+
+mod address;
+mod error;
+mod kernel;
+mod link;
+mod prefix;
+mod request;
+mod route;
+mod rule;
+
+pub use address::{ADDRESS_PROTO, Address, AddressFlags, FOREVER};
+pub use error::KernelError;
+pub use kernel::{AddressFilter, Kernel, RouteFilter};
+pub use link::{IpvlanFlags, IpvlanMode, Link, LinkFlags, LinkKind, MacvlanMode};
+pub use prefix::{Family, Prefix};
+pub use request::{AddMode, AddrGenMode, Request};
+pub use route::{
+    Encap, Metric, Metrics, NextHop, ROUTE_PROTO, Realms, Route, RouteKind, RouterPreference,
+};
+pub use rule::{PortRange, Rule, RuleAction};
