@@ -54,3 +54,16 @@ pub struct RouteFilter {
     /// Only out of this interface.
     pub ifindex: Option<u32>,
 }
+
+impl RouteFilter {
+    /// Whether a route passes the filter.
+    #[must_use]
+    pub fn admits(&self, route: &Route) -> bool {
+        self.family.is_none_or(|family| family == route.family())
+            && self.table.is_none_or(|table| table == route.table)
+            && self.protocol.is_none_or(|protocol| protocol == route.protocol)
+            && self
+                .ifindex
+                .is_none_or(|index| route.hops.iter().any(|hop| hop.ifindex == Some(index)))
+    }
+}

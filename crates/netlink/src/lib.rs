@@ -14,18 +14,25 @@
 //! rules about duplicates and missing entries.
 
 mod address;
+mod codec;
+mod command;
 mod error;
 mod kernel;
 mod link;
+mod message;
+mod monitor;
 mod prefix;
 mod request;
 mod route;
 mod rule;
+mod socket;
 
 pub use address::{ADDRESS_PROTO, Address, AddressFlags, FOREVER};
+pub use command::{Netlink, NetlinkOptions};
 pub use error::KernelError;
 pub use kernel::{AddressFilter, Kernel, RouteFilter};
 pub use link::{IpvlanFlags, IpvlanMode, Link, LinkFlags, LinkKind, MacvlanMode};
+pub use monitor::{Groups, Monitor, MonitorEvent, MonitorOptions};
 pub use prefix::{Family, Prefix};
 pub use request::{AddMode, AddrGenMode, Request};
 pub use route::{

@@ -85,16 +85,10 @@ impl Route {
         match self.kind {
             RouteKind::Local | RouteKind::Nat => HOST,
             RouteKind::Broadcast | RouteKind::Multicast | RouteKind::Anycast => LINK,
-            RouteKind::Unicast => {
-                if self.hops.len() == 1
-                    && self.hops[0].gateway.is_none()
-                    && self.hops[0].encap.is_none()
-                {
-                    LINK
-                } else {
-                    0
-                }
-            }
+            RouteKind::Unicast => match self.hops.as_slice() {
+                [hop] if hop.gateway.is_none() && hop.encap.is_none() => LINK,
+                _ => 0,
+            },
             _ => 0,
         }
     }
