@@ -50,13 +50,21 @@
 #![forbid(unsafe_code)]
 
 pub mod ah;
+pub mod arp;
 pub mod checksum;
 mod constant_time;
 mod error;
+pub mod ethernet;
 mod family;
+mod hardware;
 pub mod hmac_ext;
 pub mod ipv4;
+pub mod ipv6;
+pub mod ndp;
+pub mod pcap;
+pub mod pretty;
 pub mod vrrp;
 
 pub use error::{Error, Format};
 pub use family::Family;
+pub use hardware::HardwareAddress;

@@ -37,6 +37,15 @@ pub const AUTH_LEN: usize = 8;
 /// Addresses that fit into one advert.
 pub const MAX_ADDRESSES: usize = 255;
 
+/// The virtual router's MAC address (RFC 9568 §7.3), which an interface made by `use_vmac` carries.
+pub const fn virtual_mac(family: Family, vrid: u8) -> [u8; 6] {
+    let kind = match family {
+        Family::V4 => 1,
+        Family::V6 => 2,
+    };
+    [0x00, 0x00, 0x5e, 0x00, kind, vrid]
+}
+
 /// The type field's only defined value.
 const ADVERTISEMENT: u8 = 1;
 const CHECKSUM: std::ops::Range<usize> = 6..8;
