@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod diagnostic;
+pub mod keywords;
 pub mod model;
 pub mod source;
 pub mod tree;
