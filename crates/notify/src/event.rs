@@ -213,6 +213,8 @@ pub struct TrackerReport {
 pub enum TrackerDetail {
     /// Configured to start as failed (`init_fail`); no run has ended yet.
     InitFail,
+    /// Found by an earlier definition of the tracker; this one has not found anything yet.
+    CarriedOver,
     /// A script's last run.
     ScriptRun {
         /// How it ended.
@@ -251,13 +253,28 @@ pub enum FileContent {
     NotANumber,
     /// An integer followed by something else: the integer counts.
     TrailingText,
-    /// Out of range: the nearest bound counts.
+    /// Outside −2³¹..2³¹: the value before it goes on counting.
     OutOfRange,
     /// It exists and cannot be read: 0, and the reason.
     Unreadable(String),
 }
 
-/// What the worker tells the failover role.
+impl fmt::Display for FileContent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number => f.write_str("a number"),
+            Self::Missing => f.write_str("no such file"),
+            Self::Empty => f.write_str("the file is empty"),
+            Self::NotANumber => f.write_str("the file holds no number"),
+            Self::TrailingText => f.write_str("text after the number is ignored"),
+            Self::OutOfRange => f.write_str("the file's number is out of range and ignored"),
+            Self::Unreadable(why) => write!(f, "the file cannot be read: {why}"),
+        }
+    }
+}
+
+/// What the worker tells the failover role. Whatever an operator should know has been logged when
+/// it arrives (target `notify`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     /// A tracked object's state.
@@ -293,8 +310,10 @@ pub enum Report {
     Stopped {
         /// Notification scripts that had not finished at the deadline (killed, or never run).
         unfinished_scripts: usize,
-        /// FIFO lines that nobody had taken at the deadline.
-        unread_lines: usize,
+        /// Lines that did not even fit into their pipes before the deadline, all FIFOs together.
+        unwritten_lines: usize,
+        /// FIFOs whose pipe still held lines that nobody had read.
+        unread_fifos: usize,
     },
 }
 

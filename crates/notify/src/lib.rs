@@ -13,10 +13,18 @@
 //! [`oneshot`] runs the startup and shutdown scripts of the supervisor.
 #![forbid(unsafe_code)]
 
+mod delivery;
+mod engine;
 pub mod event;
+mod fifo;
+mod jobs;
+mod logging;
 pub mod oneshot;
+mod pipes;
+mod process;
 pub mod security;
 pub mod settings;
+mod trackers;
 pub mod words;
 mod worker;
 

@@ -275,7 +275,7 @@ impl fmt::Display for Finding {
                 match why {
                     Weakness::OwnedBy(uid) => write!(f, "{at} belongs to user {uid}, not to root")?,
                     Weakness::GroupWritable(gid) => {
-                        write!(f, "{at} may be written by group {gid}")?
+                        write!(f, "{at} may be written by group {gid}")?;
                     }
                     Weakness::WorldWritable => write!(f, "{at} may be written by everybody")?,
                 }
