@@ -232,7 +232,7 @@ impl Repr {
     /// # Errors
     /// [`Error::TooMany`] if header and payload are over 65,535 bytes; nothing is appended then.
     pub fn emit(&self, out: &mut Vec<u8>) -> Result<(), Error> {
-        let total = HEADER_LEN + self.payload_len;
+        let total = HEADER_LEN.saturating_add(self.payload_len);
         let total = u16::try_from(total).map_err(|_| Error::TooMany {
             format: Format::Ipv4,
             limit: usize::from(u16::MAX),
