@@ -115,6 +115,15 @@ pub enum EventKind {
         /// After this time without an advert we take over.
         skew: Duration,
     },
+    /// BACKUP: the master has a lower priority than ours; its adverts no longer hold us back.
+    DiscardingLower {
+        /// Who.
+        from: IpAddr,
+        /// Its priority.
+        theirs: u8,
+        /// Ours.
+        ours: u8,
+    },
     /// MASTER: another router resigns.
     OtherResigned {
         /// Who.

@@ -17,15 +17,28 @@
 //! `LIFECYCLE.md` beside this crate tells the life of a router, anchored to function names.
 #![forbid(unsafe_code)]
 
+mod acceptance;
+mod advert;
+mod auth;
 mod config;
+mod election;
 mod engine;
 mod event;
+mod garp;
+mod groups;
 mod io;
+mod machine;
+mod peers;
+mod priority;
+mod reload;
+mod router;
 mod save;
 mod snapshot;
 mod stats;
+mod stop;
 mod text;
 mod time;
+mod timers;
 
 pub use config::{
     AntiReplay, Auth, Config, Family, Garp, GroupConfig, HmacConfig, HmacKey, HmacMode, Interface,

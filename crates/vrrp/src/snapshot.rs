@@ -6,9 +6,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Family, RouterId, Version};
+use crate::engine::Engine;
 use crate::event::{Cause, FaultReason, State, Term};
+use crate::peers::Peer;
+use crate::router::Router;
 use crate::stats::Statistics;
 use crate::time::{Now, Time};
+use crate::timers::Timer;
 
 /// Everything.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -123,4 +127,85 @@ pub struct GroupSnapshot {
     pub state: State,
     /// Its members.
     pub members: Vec<RouterId>,
+}
+
+impl Engine {
+    /// Everything.
+    pub fn snapshot(&self, now: Now) -> Snapshot {
+        Snapshot {
+            time: now,
+            routers: self.order.iter().map(|&id| self.view(&self.routers[id])).collect(),
+            groups: self
+                .groups
+                .iter()
+                .map(|group| GroupSnapshot {
+                    name: group.config.name.clone(),
+                    state: group.state,
+                    members: group.members.clone(),
+                })
+                .collect(),
+        }
+    }
+
+    /// Everything about one router. `None` if there is no such router.
+    pub fn router(&self, router: RouterId) -> Option<RouterSnapshot> {
+        Some(self.view(self.routers.get(router)?))
+    }
+
+    fn view(&self, router: &Router) -> RouterSnapshot {
+        let config = &router.config;
+        let peer = |peer: &Peer| PeerSnapshot {
+            address: peer.address,
+            priority: peer.priority,
+            interval: peer.interval,
+            last_heard: peer.last_heard,
+            configured: peer.configured,
+        };
+        let master = router.master.map(|(address, priority)| {
+            let heard = router.peers.find(address);
+            PeerSnapshot {
+                address,
+                priority: Some(priority),
+                interval: Some(router.master_interval),
+                last_heard: heard.and_then(|peer| peer.last_heard),
+                configured: heard.is_some_and(|peer| peer.configured),
+            }
+        });
+        RouterSnapshot {
+            id: router.id,
+            name: config.name.clone(),
+            interface: config.interface.as_ref().map(|interface| interface.name.clone()),
+            family: config.family,
+            version: config.version,
+            vrid: config.vrid.get(),
+            group: router.group.map(|group| self.groups[group].config.name.clone()),
+            state: router.state,
+            wanted: if router.wants_master { State::Master } else { router.state },
+            holds: router.holds(),
+            yielding_until: router.yielding.and(router.timers.at(Timer::Yield)),
+            handed_over: router.handed_over,
+            base_priority: config.priority.get(),
+            effective_priority: router.effective,
+            total_priority: router.total,
+            terms: router.terms.clone(),
+            faults: router.faults.clone(),
+            waiting_for: if router.state == State::Init {
+                router.waiting_for.clone()
+            } else {
+                Vec::new()
+            },
+            source: router.source,
+            advert_interval: config.advert_interval,
+            master_interval: router.master_interval,
+            skew: router.skew(),
+            master_down: router.down_time(),
+            master_down_at: router.timers.at(Timer::MasterDown),
+            next_advert_at: router.timers.at(Timer::Advert),
+            preempt_at: router.preempt_at,
+            master,
+            peers: router.peers.iter().map(peer).collect(),
+            last_transition: router.last_transition.clone(),
+            statistics: router.stats,
+        }
+    }
 }

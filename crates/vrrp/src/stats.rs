@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::Rejection;
+
 /// Counters of a virtual router since it was first configured. They only grow, except through
 /// [`Engine::clear_statistics`](crate::Engine::clear_statistics).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,4 +55,37 @@ pub struct Statistics {
     pub checksum_err: u64,
     /// Unicast where multicast is configured or the reverse, or from no configured peer.
     pub sender_err: u64,
+}
+
+impl Statistics {
+    /// Counts a rejected advert.
+    pub(crate) fn count(&mut self, reason: &Rejection) {
+        let counter = match reason {
+            Rejection::Length { .. } => &mut self.packet_len_err,
+            Rejection::Ttl { .. } => &mut self.ip_ttl_err,
+            Rejection::Version { .. } => &mut self.version_err,
+            Rejection::HmacMissing => &mut self.auth_ext_missing,
+            Rejection::HmacMalformed => &mut self.auth_ext_malformed,
+            Rejection::HmacUnknownKey { .. } => &mut self.auth_ext_unknown_key,
+            Rejection::HmacInvalid => &mut self.auth_ext_invalid_hmac,
+            Rejection::HmacStale { .. } => &mut self.auth_ext_stale,
+            Rejection::HmacReplay => &mut self.auth_ext_replay,
+            Rejection::AuthTypeInvalid { .. } => &mut self.invalid_authtype,
+            Rejection::UnexpectedAh | Rejection::MissingAh | Rejection::AuthTypeMismatch { .. } => {
+                &mut self.authtype_mismatch
+            }
+            Rejection::Password
+            | Rejection::AhMalformed
+            | Rejection::AhInvalid
+            | Rejection::AhReplay { .. } => &mut self.auth_failure,
+            Rejection::Interval { .. } => &mut self.advert_interval_err,
+            Rejection::Type { .. } => &mut self.invalid_type_rcvd,
+            Rejection::Checksum { .. } => &mut self.checksum_err,
+            Rejection::MulticastUnexpected
+            | Rejection::UnicastUnexpected
+            | Rejection::UnknownPeer
+            | Rejection::Source => &mut self.sender_err,
+        };
+        *counter += 1;
+    }
 }
