@@ -10,13 +10,15 @@
 //! the kernel executes a batch inside the `sendmsg` call, and its answers wait in the socket when
 //! the call returns. There is no background thread and no runtime.
 //!
-//! [`Kernel`] is the seam between the real kernel and an in-memory one that keeps the kernel's
-//! rules about duplicates and missing entries.
+//! [`Kernel`] is the seam: [`Netlink`] is the real one, [`FakeKernel`] an in-memory one that keeps
+//! the kernel's rules about duplicates and missing entries.
 
 mod address;
 mod codec;
 mod command;
+pub mod desired;
 mod error;
+mod fake;
 mod kernel;
 mod link;
 mod message;
@@ -30,6 +32,7 @@ mod socket;
 pub use address::{ADDRESS_PROTO, Address, AddressFlags, FOREVER};
 pub use command::{Netlink, NetlinkOptions};
 pub use error::KernelError;
+pub use fake::FakeKernel;
 pub use kernel::{AddressFilter, Kernel, RouteFilter};
 pub use link::{IpvlanFlags, IpvlanMode, Link, LinkFlags, LinkKind, MacvlanMode};
 pub use monitor::{Groups, Monitor, MonitorEvent, MonitorOptions};
