@@ -1,0 +1,101 @@
+//! Differential scenarios: the same configuration and the same events, with Debian's Keepalived
+//! and with Standfast on either side.
+//!
+//! Every scenario is written once and runs with every pair of programs that is there: Keepalived
+//! on both sides shows that the scenario is right, the mixed pairs that the two understand each
+//! other. `cargo test -p standfast-lab --test differential -- election` runs a family;
+//! `STANDFAST_BIN` names the binary (default: the one in the target directory; `none`: leave
+//! ours out).
+
+mod conf;
+mod election;
+mod stage;
+
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe};
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use standfast_lab::Plan;
+use standfast_lab::subject::Subject;
+
+use crate::stage::Stage;
+
+/// A scenario: what it needs, and its play.
+pub(crate) struct Scenario {
+    name: &'static str,
+    plan: Plan,
+    /// With Keepalived's defects some scenarios make sense for some pairs only.
+    pairs: fn(&Subject, &Subject) -> bool,
+    play: fn(&mut Stage),
+}
+
+impl Scenario {
+    /// Two machines with one link.
+    pub(crate) const fn new(name: &'static str, play: fn(&mut Stage)) -> Self {
+        Self { name, plan: Plan { nodes: 2, links: 1 }, pairs: |_, _| true, play }
+    }
+
+    /// More links per machine.
+    pub(crate) const fn links(mut self, links: usize) -> Self {
+        self.plan.links = links;
+        self
+    }
+
+    /// More machines.
+    pub(crate) const fn nodes(mut self, nodes: usize) -> Self {
+        self.plan.nodes = nodes;
+        self
+    }
+
+    /// Only one program is needed: n1's. Runs once per program.
+    pub(crate) const fn alone(mut self) -> Self {
+        self.pairs = |first, second| first == second;
+        self
+    }
+}
+
+fn main() -> ExitCode {
+    if let Err(error) = standfast_lab::enter() {
+        eprintln!("differential: {error}");
+        return ExitCode::FAILURE;
+    }
+    if Subject::keepalived().is_none() {
+        eprintln!("differential: Keepalived is not installed; `make deps` installs it");
+        return ExitCode::FAILURE;
+    }
+    let mut arguments = Arguments::from_args();
+    // The scenarios wait most of the time.
+    arguments.test_threads.get_or_insert(8);
+    panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        let text = info.payload_as_str().unwrap_or("panicked");
+        COMPLAINT.set(format!("{place}: {text}"));
+    }));
+    let families = [("election", election::SCENARIOS)];
+    let pairs = Subject::pairs();
+    let mut trials = Vec::new();
+    for (first, second) in &pairs {
+        for (family, scenarios) in families {
+            for scenario in scenarios.iter().filter(|it| (it.pairs)(first, second)) {
+                let name = format!("{family}::{} ({first}, {second})", scenario.name);
+                let (first, second) = (first.clone(), second.clone());
+                trials.push(Trial::test(name, move || perform(scenario, &first, &second)));
+            }
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+thread_local! {
+    /// What the scenario of this thread panicked with.
+    static COMPLAINT: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+fn perform(scenario: &Scenario, first: &Subject, second: &Subject) -> Result<(), Failed> {
+    let mut stage = panic::catch_unwind(|| Stage::build(scenario.plan, first, second))
+        .map_err(|_| COMPLAINT.take())?;
+    panic::catch_unwind(AssertUnwindSafe(|| (scenario.play)(&mut stage)))
+        .map_err(|_| format!("{}\n{}", COMPLAINT.take(), stage.lab.story()))?;
+    Ok(())
+}
