@@ -14,9 +14,10 @@ use nix::sys::eventfd::EventFd;
 
 use crate::delivery::Delivery;
 use crate::event::{DropReason, Notification, Outcome, Report, Subject};
-use crate::jobs::{Ended, JobId, Jobs};
+use crate::jobs::{Ended, JobId, Jobs, Terms};
 use crate::logging;
 use crate::pipes::Pipes;
+use crate::process::Bond;
 use crate::settings::{ScriptCommand, WorkerConfig};
 use crate::trackers::{Trackers, script::ScriptTrackers};
 
@@ -215,8 +216,12 @@ impl Engine {
         while let Some((subject, command)) = self.delivery.next(limits.parallel) {
             let purpose =
                 Purpose::Notify { subject: subject.clone(), program: command.program.clone() };
-            let limit = Some(limits.timeout);
-            let started = self.jobs.start(&command, limit, limits.kill_after, purpose, now);
+            let terms = Terms {
+                limit: Some(limits.timeout),
+                kill_after: limits.kill_after,
+                bond: Bond::Free,
+            };
+            let started = self.jobs.start(&command, terms, purpose, now);
             if let Err((_, reason)) = started {
                 self.delivery.finished(&subject);
                 self.outbox.put(Report::ScriptFinished {
@@ -349,7 +354,7 @@ impl Engine {
                 }
             }
             Source::Pipes => self.pipes.flush(&mut self.outbox),
-            Source::Trackers => self.trackers.serve(&mut self.outbox),
+            Source::Trackers => self.trackers.serve(&mut self.outbox, now),
         }
     }
 

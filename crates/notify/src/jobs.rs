@@ -5,12 +5,23 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use crate::event::Outcome;
-use crate::process::{Child, GroupSignal};
+use crate::process::{Bond, Child, GroupSignal};
 use crate::settings::ScriptCommand;
 
 /// Names a job as long as it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct JobId(u64);
+
+/// How long a process may run, and what becomes of it then.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// After that its group gets SIGTERM.
+    pub(crate) limit: Option<Duration>,
+    /// After SIGTERM, for whatever reason, its group gets SIGKILL so much later.
+    pub(crate) kill_after: Duration,
+    /// Whether it outlives us.
+    pub(crate) bond: Bond,
+}
 
 /// A process and why it was started.
 #[derive(Debug)]
@@ -52,19 +63,19 @@ impl<P> Jobs<P> {
         Self { jobs: BTreeMap::new(), next: 0 }
     }
 
-    /// Starts a process. After `limit` its group gets SIGTERM, `kill_after` later SIGKILL.
+    /// Starts a process.
     ///
     /// # Errors
     /// The purpose is given back with the reason.
     pub(crate) fn start(
         &mut self,
         command: &ScriptCommand,
-        limit: Option<Duration>,
-        kill_after: Duration,
+        terms: Terms,
         purpose: P,
         now: Instant,
     ) -> Result<JobId, (P, String)> {
-        match Child::spawn(command) {
+        let Terms { limit, kill_after, bond } = terms;
+        match Child::spawn(command, bond) {
             Ok(child) => {
                 let id = JobId(self.next);
                 self.next += 1;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, poll};
 
 use crate::event::Outcome;
-use crate::jobs::Jobs;
+use crate::jobs::{Jobs, Terms};
+use crate::process::Bond;
 use crate::settings::ScriptCommand;
 
 /// Between SIGTERM and SIGKILL.
@@ -15,7 +16,8 @@ const KILL_AFTER: Duration = Duration::from_secs(2);
 /// 2 s later, SIGKILL. Blocks the calling thread meanwhile.
 pub fn run(command: &ScriptCommand, timeout: Duration) -> Outcome {
     let mut jobs = Jobs::new();
-    let id = match jobs.start(command, Some(timeout), KILL_AFTER, (), Instant::now()) {
+    let terms = Terms { limit: Some(timeout), kill_after: KILL_AFTER, bond: Bond::Free };
+    let id = match jobs.start(command, terms, (), Instant::now()) {
         Ok(id) => id,
         Err(((), reason)) => return Outcome::NotStarted(reason),
     };

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use crate::engine::{Outbox, Purpose};
 use crate::event::{FifoEvent, Outcome, Report};
 use crate::fifo::Fifo;
-use crate::jobs::{JobId, Jobs};
+use crate::jobs::{JobId, Jobs, Terms};
+use crate::process::Bond;
 use crate::settings::FifoConfig;
 
 /// How long a FIFO that a reload removed may take to be read to its end.
@@ -260,7 +261,9 @@ impl Slot {
         let path = self.fifo.config().path.to_string_lossy().into_owned();
         let command = reader.clone().with_args([path]);
         let purpose = Purpose::Reader(self.serial);
-        match jobs.start(&command, None, KILL_AFTER, purpose, now) {
+        // Two readers would share the lines of one pipe: it must not outlive a crash of ours.
+        let terms = Terms { limit: None, kill_after: KILL_AFTER, bond: Bond::Tied };
+        match jobs.start(&command, terms, purpose, now) {
             Ok(job) => self.reader = Reader::Running { job, next_delay, replaced: false },
             Err((_, reason)) => {
                 let next = (next_delay * 2).min(LONGEST_DELAY);

@@ -13,12 +13,15 @@ use std::time::{Duration, Instant};
 use crate::engine::Outbox;
 use crate::event::Report;
 use crate::settings::{FileTrackerConfig, ProcessTrackerConfig};
-use file::FileTracker;
+use file::{FileTracker, Found, Reading};
 use process::ProcessTracker;
 use watch::FileWatch;
 
 /// How often we look where the kernel does not tell.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// A file that was emptied is given so long to be written before it counts as 0.
+const SETTLE: Duration = Duration::from_millis(50);
 
 /// File and process trackers. (Script trackers are [`script::ScriptTrackers`].)
 #[derive(Debug, Default)]
@@ -46,12 +49,12 @@ impl Trackers {
     }
 
     /// A descriptor is readable.
-    pub(crate) fn serve(&mut self, outbox: &mut Outbox) {
-        self.files.serve(outbox);
+    pub(crate) fn serve(&mut self, outbox: &mut Outbox, now: Instant) {
+        self.files.serve(outbox, now);
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        [self.files.next_look, self.processes.deadline()].into_iter().flatten().min()
+        [self.files.deadline(), self.processes.deadline()].into_iter().flatten().min()
     }
 
     pub(crate) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
@@ -72,6 +75,8 @@ struct FileSlot {
     tracker: FileTracker,
     /// The kernel does not tell of changes there.
     silent: bool,
+    /// It was found empty; look again then.
+    doubtful: Option<Instant>,
 }
 
 impl Files {
@@ -91,7 +96,7 @@ impl Files {
                         let path = config.path.display();
                         log::warn!("track_file {}: cannot write {path}: {error}", config.name);
                     }
-                    FileSlot { tracker, silent: watch::is_silent(&config.path) }
+                    FileSlot { tracker, silent: watch::is_silent(&config.path), doubtful: None }
                 }
             });
         }
@@ -112,30 +117,39 @@ impl Files {
             watch.watch(self.slots.iter().map(|slot| slot.tracker.config().path.as_path()));
         }
         for (slot, _) in self.slots.iter_mut().zip(fresh).filter(|(_, fresh)| *fresh) {
-            slot.read(outbox);
+            slot.read(Reading::Confirmed, outbox, now);
         }
         let look = self.slots.iter().any(|slot| slot.silent || self.watch.is_none());
         self.next_look = look.then(|| now + LOOK);
     }
 
     fn handle_timeout(&mut self, now: Instant, outbox: &mut Outbox) {
+        for slot in &mut self.slots {
+            if slot.doubtful.is_some_and(|at| at <= now) {
+                slot.read(Reading::Confirmed, outbox, now);
+            }
+        }
         if self.next_look.is_none_or(|at| at > now) {
             return;
         }
         self.next_look = Some(now + LOOK);
         let blind = self.watch.is_none();
         for slot in self.slots.iter_mut().filter(|slot| slot.silent || blind) {
-            slot.read(outbox);
+            slot.read(Reading::Fresh, outbox, now);
         }
     }
 
-    fn serve(&mut self, outbox: &mut Outbox) {
+    fn serve(&mut self, outbox: &mut Outbox, now: Instant) {
         let changed = self.watch.as_mut().map(FileWatch::changed).unwrap_or_default();
         for slot in &mut self.slots {
             if changed.iter().any(|path| slot.path() == path) {
-                slot.read(outbox);
+                slot.read(Reading::Fresh, outbox, now);
             }
         }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.slots.iter().filter_map(|slot| slot.doubtful).chain(self.next_look).min()
     }
 }
 
@@ -144,9 +158,12 @@ impl FileSlot {
         &self.tracker.config().path
     }
 
-    fn read(&mut self, outbox: &mut Outbox) {
-        if let Some(report) = self.tracker.read() {
-            outbox.put(Report::Tracker(report));
+    fn read(&mut self, reading: Reading, outbox: &mut Outbox, now: Instant) {
+        self.doubtful = None;
+        match self.tracker.read(reading) {
+            Found::Unchanged => {}
+            Found::News(report) => outbox.put(Report::Tracker(report)),
+            Found::Doubtful => self.doubtful = Some(now + SETTLE),
         }
     }
 }

@@ -223,6 +223,27 @@ fn a_track_file_is_followed_through_everything_that_happens_to_it() {
     assert_eq!(harness.stop(PATIENCE), CLEAN);
 }
 
+/// `echo 5 > FILE` empties the file before it writes: nobody is to be told of a 0 in between.
+#[test]
+fn a_file_that_is_being_written_is_not_taken_for_an_empty_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("value");
+    fs::write(&path, "1").unwrap();
+    let config = FileTrackerConfig { name: "f".into(), path: path.clone(), init: None };
+    let harness = Harness::start(with_files(vec![config]));
+    assert_eq!(harness.tracker().state, TrackerState::Value(1));
+    for value in 2..200 {
+        // Attribute changes make the worker look in the middle of the write.
+        let file = fs::File::create(&path).unwrap();
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        fs::write(&path, value.to_string()).unwrap();
+        drop(file);
+        assert_eq!(harness.tracker().state, TrackerState::Value(value));
+    }
+    fs::write(&path, "").unwrap();
+    assert_eq!(harness.tracker().state, TrackerState::Value(0));
+}
+
 #[test]
 fn a_reload_leaves_equal_files_alone_and_follows_changed_ones() {
     let dir = tempfile::tempdir().unwrap();

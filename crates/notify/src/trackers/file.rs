@@ -1,7 +1,7 @@
 //! `track_file`: an integer in a file.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -15,6 +15,27 @@ use crate::settings::FileTrackerConfig;
 /// A number needs no more; a longer file is read up to here.
 const MOST_BYTES: u64 = 128;
 
+/// How sure we are that nobody is in the middle of writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// Something has just happened to the file.
+    Fresh,
+    /// It has been left alone for a while.
+    Confirmed,
+}
+
+/// What a reading gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// The value is what it was.
+    Unchanged,
+    /// The first value or another one.
+    News(TrackerReport),
+    /// Look again in a moment.
+    Doubtful,
+}
+
+/// One track file and its value.
 #[derive(Debug)]
 pub(crate) struct FileTracker {
     config: FileTrackerConfig,
@@ -64,15 +85,27 @@ impl FileTracker {
     }
 
     /// Reads the file; reports the value if it changed or is the first.
-    pub(crate) fn read(&mut self) -> Option<TrackerReport> {
+    ///
+    /// A file that has become empty is probably about to be written (`echo 5 > FILE` empties it
+    /// first): that counts only if it is [`Reading::Confirmed`].
+    pub(crate) fn read(&mut self, reading: Reading) -> Found {
         let (found, content) = read_value(&self.config.path);
+        if content == FileContent::Empty
+            && reading == Reading::Fresh
+            && self.value.is_some_and(|value| value != 0)
+        {
+            return Found::Doubtful;
+        }
         // A number out of range leaves the value as it was.
         let value = found.or(self.value).unwrap_or(0);
         let first = self.value.is_none();
         let news = self.content.is_none() || self.value != Some(value);
         self.value = Some(value);
         self.content = Some(content.clone());
-        news.then(|| TrackerReport {
+        if !news {
+            return Found::Unchanged;
+        }
+        Found::News(TrackerReport {
             id: TrackerId { kind: TrackerKind::File, name: self.config.name.clone() },
             state: TrackerState::Value(value),
             first,
@@ -201,19 +234,26 @@ mod tests {
         let path = dir.path().join("f");
         let config = FileTrackerConfig { name: "f".into(), path: path.clone(), init: None };
         let mut tracker = FileTracker::new(config);
-        let report = tracker.read().unwrap();
-        assert_eq!((report.state, report.first), (TrackerState::Value(0), true));
+        let news = |tracker: &mut FileTracker| match tracker.read(Reading::Fresh) {
+            Found::News(report) => (report.state, report.first),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(news(&mut tracker), (TrackerState::Value(0), true));
         assert_eq!(tracker.content, Some(FileContent::Missing));
         std::fs::write(&path, "0").unwrap();
-        assert_eq!(tracker.read(), None);
+        assert_eq!(tracker.read(Reading::Fresh), Found::Unchanged);
         std::fs::write(&path, "9").unwrap();
-        let report = tracker.read().unwrap();
-        assert_eq!((report.state, report.first), (TrackerState::Value(9), false));
+        assert_eq!(news(&mut tracker), (TrackerState::Value(9), false));
         std::fs::write(&path, "99999999999").unwrap();
-        assert_eq!(tracker.read(), None, "out of range: the value stays");
+        assert_eq!(tracker.read(Reading::Fresh), Found::Unchanged, "out of range");
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(tracker.read(Reading::Fresh), Found::Doubtful);
+        assert!(matches!(tracker.read(Reading::Confirmed), Found::News(_)));
+        std::fs::write(&path, "9").unwrap();
+        assert_eq!(news(&mut tracker), (TrackerState::Value(9), false));
         std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();
-        assert_eq!(tracker.read().unwrap().state, TrackerState::Value(0));
+        assert_eq!(news(&mut tracker), (TrackerState::Value(0), false));
         assert!(matches!(tracker.content, Some(FileContent::Unreadable(_))));
     }
 }

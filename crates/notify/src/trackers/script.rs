@@ -6,7 +6,8 @@ use crate::engine::{Outbox, Purpose};
 use crate::event::{
     Outcome, Report, TrackerDetail, TrackerId, TrackerKind, TrackerReport, TrackerState,
 };
-use crate::jobs::{JobId, Jobs};
+use crate::jobs::{JobId, Jobs, Terms};
+use crate::process::Bond;
 use crate::settings::ScriptTrackerConfig;
 
 /// From so many scripts on, their second runs are spread over the interval so that they do not all
@@ -200,7 +201,8 @@ impl ScriptTrackers {
             let config = &slot.tracker.config;
             let purpose = Purpose::Tracker(slot.serial);
             let limit = Some(config.timeout);
-            let started = jobs.start(&config.command, limit, KILL_AFTER, purpose, now);
+            let terms = Terms { limit, kill_after: KILL_AFTER, bond: Bond::Tied };
+            let started = jobs.start(&config.command, terms, purpose, now);
             slot.tracker.started(now);
             slot.judged = false;
             match started {
