@@ -15,7 +15,6 @@ use nix::sys::eventfd::EventFd;
 use crate::delivery::Delivery;
 use crate::event::{DropReason, Notification, Outcome, Report, Subject};
 use crate::jobs::{Ended, JobId, Jobs, Terms};
-use crate::logging;
 use crate::pipes::Pipes;
 use crate::process::Bond;
 use crate::settings::{ScriptCommand, WorkerConfig};
@@ -56,7 +55,6 @@ impl Outbox {
     }
 
     pub(crate) fn put(&mut self, report: Report) {
-        logging::log(&report);
         // The handle may be gone: then nobody wants to know.
         let _ = self.sender.send(report);
         self.news = true;
@@ -140,8 +138,8 @@ impl Engine {
             }
         }
         let unfinished_scripts = self.stop.and_then(|stop| stop.given_up).unwrap_or(0);
-        let (unwritten_lines, unread_fifos) = self.pipes.left_behind();
-        self.outbox.put(Report::Stopped { unfinished_scripts, unwritten_lines, unread_fifos });
+        let unread_lines = self.pipes.left_behind();
+        self.outbox.put(Report::Stopped { unfinished_scripts, unread_lines });
         self.outbox.announce();
     }
 

@@ -213,8 +213,6 @@ pub struct TrackerReport {
 pub enum TrackerDetail {
     /// Configured to start as failed (`init_fail`); no run has ended yet.
     InitFail,
-    /// Found by an earlier definition of the tracker; this one has not found anything yet.
-    CarriedOver,
     /// A script's last run.
     ScriptRun {
         /// How it ended.
@@ -273,8 +271,8 @@ impl fmt::Display for FileContent {
     }
 }
 
-/// What the worker tells the failover role. Whatever an operator should know has been logged when
-/// it arrives (target `notify`).
+/// What the worker tells the failover role, which also logs it: the worker itself logs only what
+/// fits no report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     /// A tracked object's state.
@@ -310,10 +308,9 @@ pub enum Report {
     Stopped {
         /// Notification scripts that had not finished at the deadline (killed, or never run).
         unfinished_scripts: usize,
-        /// Lines that did not even fit into their pipes before the deadline, all FIFOs together.
-        unwritten_lines: usize,
-        /// FIFOs whose pipe still held lines that nobody had read.
-        unread_fifos: usize,
+        /// FIFO lines that nobody had taken at the deadline, at least: what is in a pipe cannot be
+        /// counted and is taken for one line.
+        unread_lines: usize,
     },
 }
 

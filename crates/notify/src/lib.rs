@@ -18,7 +18,6 @@ mod engine;
 pub mod event;
 mod fifo;
 mod jobs;
-mod logging;
 pub mod oneshot;
 mod pipes;
 mod process;

@@ -41,8 +41,8 @@ struct Slot {
     /// A reload took it away: what happens from then on is none of its business. At a stop, on the
     /// other hand, the last notifications still follow.
     removed: bool,
-    /// Lines never written, and whether some were unread, when our end was closed.
-    left: (usize, bool),
+    /// Lines that were not read when our end was closed; those in the pipe count as one.
+    left: usize,
 }
 
 /// The reader script of a FIFO.
@@ -73,13 +73,13 @@ enum Retire {
 pub(crate) struct Pipes {
     slots: Vec<Slot>,
     next_serial: u64,
-    unwritten: usize,
+    /// Lines that FIFOs which have ended left behind.
     unread: usize,
 }
 
 impl Pipes {
     pub(crate) fn new() -> Self {
-        Self { slots: Vec::new(), next_serial: 0, unwritten: 0, unread: 0 }
+        Self { slots: Vec::new(), next_serial: 0, unread: 0 }
     }
 
     /// Applies a new list: FIFOs of the same path stay open, others are read to their end and go.
@@ -112,7 +112,7 @@ impl Pipes {
                         reader: Reader::None,
                         retire: None,
                         removed: false,
-                        left: (0, false),
+                        left: 0,
                     };
                     slot.schedule_reader(now);
                     self.slots.push(slot);
@@ -158,9 +158,9 @@ impl Pipes {
         self.slots.is_empty()
     }
 
-    /// Lines never written and FIFOs with unread lines, of those that have ended.
-    pub(crate) fn left_behind(&self) -> (usize, usize) {
-        (self.unwritten, self.unread)
+    /// Lines that FIFOs which have ended left unread; those in a pipe count as one.
+    pub(crate) fn left_behind(&self) -> usize {
+        self.unread
     }
 
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
@@ -180,12 +180,11 @@ impl Pipes {
             slot.start_reader(jobs, outbox, now);
             slot.advance_retire(jobs, now);
         }
-        let (unwritten, unread) = (&mut self.unwritten, &mut self.unread);
+        let unread = &mut self.unread;
         self.slots.retain(|slot| {
             let over = matches!(slot.retire, Some(Retire::Over));
             if over {
-                *unwritten += slot.left.0;
-                *unread += usize::from(slot.left.1);
+                *unread += slot.left;
             }
             !over
         });
@@ -297,7 +296,7 @@ impl Slot {
                 if !drained && now < until {
                     return;
                 }
-                self.left = (self.fifo.waiting(), unread);
+                self.left = self.fifo.waiting() + usize::from(unread);
                 self.fifo.remove();
                 self.fifo.close();
                 if matches!(self.reader, Reader::Due { .. }) {

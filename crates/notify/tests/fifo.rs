@@ -92,7 +92,7 @@ fn links_and_other_files_are_refused_and_left_alone() {
         assert!(matches!(event, FifoEvent::CannotOpen(_)), "{event:?}");
     }
     harness.worker.notify(event(0));
-    assert!(matches!(harness.stop(PATIENCE), Report::Stopped { unwritten_lines: 2, .. }));
+    assert!(matches!(harness.stop(PATIENCE), Report::Stopped { unread_lines: 2, .. }));
     assert!(!target.exists() && link.is_symlink());
     assert_eq!(read(&file), "precious");
 }
@@ -182,7 +182,7 @@ fn a_hung_reader_does_not_hold_a_stop_beyond_its_deadline() {
     let begun = Instant::now();
     let last = harness.stop(Duration::from_millis(100));
     assert!(begun.elapsed() < Duration::from_secs(5));
-    assert!(matches!(last, Report::Stopped { unread_fifos: 1, .. }), "{last:?}");
+    assert!(matches!(last, Report::Stopped { unread_lines: 1, .. }), "{last:?}");
     let pid: u32 = read(&out).trim().parse().unwrap();
     await_true("it is gone", || !is_alive(pid));
 }

@@ -28,6 +28,8 @@ pub(crate) struct ScriptTracker {
     /// The next result decides, whatever `rise` and `fall` say.
     one_is_enough: bool,
     reported: bool,
+    /// Why it is up or down.
+    decided: Option<TrackerDetail>,
     next_start: Instant,
     /// Where in the interval the second run goes, 0 < share ≤ 1.
     share: f64,
@@ -57,19 +59,21 @@ impl ScriptTracker {
             in_a_row: 0,
             one_is_enough,
             reported: false,
+            decided: None,
             next_start: now,
             share,
             running: false,
         }
     }
 
-    /// The same, but what an earlier definition of the script had found goes on being true until
-    /// this one finds otherwise.
-    pub(crate) fn carry_over(&mut self, up: Option<bool>) -> Option<TrackerReport> {
-        self.up = Some(up?);
+    /// What an earlier definition of the script had found goes on being true until this one finds
+    /// otherwise. It is told again.
+    pub(crate) fn carry_over(&mut self, earlier: &Self) -> Option<TrackerReport> {
+        let detail = earlier.decided.clone()?;
+        self.up = earlier.up;
         self.reported = true;
         self.one_is_enough = false;
-        Some(self.report(TrackerDetail::CarriedOver))
+        Some(self.report(detail))
     }
 
     /// What is to be told before the first run: `init_fail` is down from the start.
@@ -125,6 +129,7 @@ impl ScriptTracker {
 
     fn report(&mut self, detail: TrackerDetail) -> TrackerReport {
         let first = !std::mem::replace(&mut self.reported, true);
+        self.decided = Some(detail.clone());
         TrackerReport {
             id: TrackerId { kind: TrackerKind::Script, name: self.config.name.clone() },
             state: if self.up == Some(true) { TrackerState::Up } else { TrackerState::Down },
@@ -168,14 +173,11 @@ impl ScriptTrackers {
                 Some(slot) if slot.tracker.config == *config => slot,
                 known => {
                     let mut tracker = ScriptTracker::new(config.clone(), now, index, configs.len());
-                    if let Some(known) = known {
-                        let carried = tracker.carry_over(known.tracker.up);
-                        carried.into_iter().for_each(|report| outbox.put(Report::Tracker(report)));
-                        old.push(known);
-                    }
-                    if let Some(report) = tracker.initial_report() {
+                    let carried = known.as_ref().and_then(|old| tracker.carry_over(&old.tracker));
+                    if let Some(report) = carried.or_else(|| tracker.initial_report()) {
                         outbox.put(Report::Tracker(report));
                     }
+                    old.extend(known);
                     self.next_serial += 1;
                     Slot { serial: self.next_serial, tracker, job: None, judged: false }
                 }
@@ -309,7 +311,10 @@ mod tests {
     #[test]
     fn a_carried_over_state_is_told_only_when_it_changes() {
         let mut tracker = ScriptTracker::new(config(1, 2, true), Instant::now(), 0, 1);
-        let report = tracker.carry_over(Some(true)).unwrap();
+        let mut earlier = ScriptTracker::new(config(1, 1, false), Instant::now(), 0, 1);
+        assert_eq!(tracker.carry_over(&earlier), None, "it had found nothing yet");
+        feed(&mut earlier, "+");
+        let report = tracker.carry_over(&earlier).unwrap();
         assert_eq!((report.state, report.first), (TrackerState::Up, false));
         assert_eq!(tracker.initial_report(), None);
         assert_eq!(feed(&mut tracker, "+--+"), "..DU");

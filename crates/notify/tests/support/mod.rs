@@ -86,8 +86,7 @@ impl Harness {
 }
 
 /// A stop that left nothing behind.
-pub(crate) const CLEAN: Report =
-    Report::Stopped { unfinished_scripts: 0, unwritten_lines: 0, unread_fifos: 0 };
+pub(crate) const CLEAN: Report = Report::Stopped { unfinished_scripts: 0, unread_lines: 0 };
 
 pub(crate) fn instance(name: &str) -> Subject {
     Subject { kind: SubjectKind::Instance, name: name.to_owned() }
