@@ -12,11 +12,15 @@
 pub mod arp;
 pub mod channel;
 pub mod clock;
+pub mod daemon;
 pub mod event_loop;
 mod ffi;
+pub mod fsafe;
 pub mod limits;
 pub mod memfd;
 mod mmsg;
+pub mod pidfile;
 pub mod process;
 pub mod signals;
+pub mod users;
 pub mod vrrp_socket;
