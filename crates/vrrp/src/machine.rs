@@ -254,7 +254,7 @@ impl Engine {
         if router.config.priority.get() == 255 {
             router.effective = 255;
         }
-        self.routers[id].timers.set(Timer::MasterDown, None);
+        self.arm(id, Timer::MasterDown, None);
         self.transition(id, State::Master, cause);
         self.advertise(id);
         self.out(Output::Hold { router: id });

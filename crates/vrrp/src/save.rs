@@ -10,7 +10,8 @@ use crate::config::{Config, Family, RouterId, TrackKind, TrackerState, Version};
 use crate::engine::Engine;
 use crate::event::{EventKind, FaultReason, State};
 use crate::io::Output;
-use crate::snapshot::TransitionRecord;
+use crate::peers::Peer;
+use crate::snapshot::{PeerSnapshot, TransitionRecord};
 use crate::stats::Statistics;
 use crate::time::Now;
 use crate::timers::Timer;
@@ -55,6 +56,8 @@ pub struct SavedRouter {
     pub hmac_seen: Vec<(IpAddr, u64)>,
     /// Unicast peers that use the old checksum.
     pub old_checksum_peers: Vec<IpAddr>,
+    /// Routers heard, so that they are not told of as new.
+    pub peers: Vec<PeerSnapshot>,
     /// States of what it (and its group) tracks, used until there are new ones.
     pub trackers: Vec<(TrackKind, String, TrackerState)>,
     /// The last transition.
@@ -143,7 +146,7 @@ impl Engine {
             router.master_interval = saved.master_interval.max(Duration::from_millis(10));
         }
         router.silent_since = now;
-        router.heard_anybody = saved.master.is_some();
+        router.heard_anybody = saved.peers.iter().any(|peer| peer.last_heard.is_some());
         router.ah_sequence = saved.ah_sequence.saturating_add(AH_JUMP);
         if router.ah_sequence >= wire::ah::LAST_SEQUENCE {
             router.ah_sequence = saved.ah_sequence;
@@ -152,6 +155,11 @@ impl Engine {
         router.hmac_sent = saved.hmac_sent;
         for &(address, mark) in &saved.hmac_seen {
             router.peers.set_mark(address, mark);
+        }
+        for peer in &saved.peers {
+            let (Some(priority), Some(interval)) = (peer.priority, peer.interval) else { continue };
+            let heard = peer.last_heard.unwrap_or(now).min(now);
+            router.peers.heard(peer.address, priority, interval, heard);
         }
         for &address in &saved.old_checksum_peers {
             if let Some(peer) = router.peers.find_mut(address) {
@@ -188,6 +196,7 @@ impl Engine {
                 .filter(|peer| peer.old_checksum)
                 .map(|peer| peer.address)
                 .collect(),
+            peers: router.peers.iter().map(Peer::snapshot).collect(),
             trackers: terms.map(|term| (term.kind, term.name.clone(), term.state)).collect(),
             last_transition: router.last_transition.clone(),
             statistics: router.stats,

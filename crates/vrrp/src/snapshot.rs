@@ -154,13 +154,6 @@ impl Engine {
 
     fn view(&self, router: &Router) -> RouterSnapshot {
         let config = &router.config;
-        let peer = |peer: &Peer| PeerSnapshot {
-            address: peer.address,
-            priority: peer.priority,
-            interval: peer.interval,
-            last_heard: peer.last_heard,
-            configured: peer.configured,
-        };
         let master = router.master.map(|(address, priority)| {
             let heard = router.peers.find(address);
             PeerSnapshot {
@@ -203,9 +196,21 @@ impl Engine {
             next_advert_at: router.timers.at(Timer::Advert),
             preempt_at: router.preempt_at,
             master,
-            peers: router.peers.iter().map(peer).collect(),
+            peers: router.peers.iter().map(Peer::snapshot).collect(),
             last_transition: router.last_transition.clone(),
             statistics: router.stats,
+        }
+    }
+}
+
+impl Peer {
+    pub(crate) fn snapshot(&self) -> PeerSnapshot {
+        PeerSnapshot {
+            address: self.address,
+            priority: self.priority,
+            interval: self.interval,
+            last_heard: self.last_heard,
+            configured: self.configured,
         }
     }
 }

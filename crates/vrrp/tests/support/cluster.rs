@@ -1,0 +1,1 @@
+//! Random clusters, random misfortunes, and what must be true all the same.
