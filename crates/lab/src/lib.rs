@@ -22,6 +22,7 @@ mod namespace;
 pub mod packet;
 pub mod subject;
 mod topology;
+pub mod voice;
 pub mod watch;
 
 pub use enclosure::{enclosed, enter};

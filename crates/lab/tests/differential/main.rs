@@ -8,8 +8,14 @@
 //! ours out).
 
 mod conf;
+mod differences;
 mod election;
+mod faults;
+mod groups;
+mod hostile;
+mod notify;
 mod stage;
+mod tracking;
 
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
@@ -72,7 +78,14 @@ fn main() -> ExitCode {
         let text = info.payload_as_str().unwrap_or("panicked");
         COMPLAINT.set(format!("{place}: {text}"));
     }));
-    let families = [("election", election::SCENARIOS)];
+    let families: [(&str, &'static [Scenario]); 6] = [
+        ("election", election::SCENARIOS),
+        ("faults", faults::SCENARIOS),
+        ("groups", groups::SCENARIOS),
+        ("hostile", hostile::SCENARIOS),
+        ("notify", notify::SCENARIOS),
+        ("tracking", tracking::SCENARIOS),
+    ];
     let pairs = Subject::pairs();
     let mut trials = Vec::new();
     for (first, second) in &pairs {

@@ -1,11 +1,12 @@
 //! The stage of a scenario: a laboratory, which program plays which machine, and sentences to
 //! say what must happen.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use standfast_lab::packet::Advert;
 use standfast_lab::subject::Subject;
+use standfast_lab::voice::{self, Call};
 use standfast_lab::{Lab, Plan};
 
 use crate::conf::Conf;
@@ -146,6 +147,15 @@ impl Stage {
             (count >= cycles).then_some(())
         });
         assert!(seen.is_some(), "n{node} sent no {cycles} advertisements within {limit:?}");
+    }
+
+    /// The client's machine sends an advertisement; returns when.
+    #[track_caller]
+    pub(crate) fn calls(&self, call: &Call) -> Duration {
+        let at = self.lab.now();
+        let source = Ipv4Addr::new(198, 51, 100, 9);
+        voice::call(self.lab.client(), source, call, 1).expect("send");
+        at
     }
 
     /// A line that contains `text` in the machine's log.
