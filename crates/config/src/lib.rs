@@ -1,8 +1,26 @@
 //! keepalived.conf: from text to a checked model, with diagnostics. Reads files only.
+//!
+//! ```text
+//!  path ──► files ──► preprocess ──► lexer ──► parser ──► tree ──► lower ──► model ──► checks
+//!              │      includes, @id,            │                    │                   │
+//!              ▼      $DEF, ~SEQ                └──────── diagnostics ┴───────────────────┘
+//!           Bundle: what was read, to read it again                   └──► render, verdict
+//! ```
+//!
+//! Start with [`load`]: it reads a file and everything that it includes into a
+//! [`tree::Tree`] whose words know where they were written.
 #![forbid(unsafe_code)]
 
 pub mod diagnostic;
+pub mod files;
 pub mod keywords;
+mod lexer;
+mod load;
 pub mod model;
+mod parser;
+mod preprocess;
 pub mod source;
 pub mod tree;
+
+pub use files::Bundle;
+pub use load::{Loaded, Options, load, load_bundle, load_text};

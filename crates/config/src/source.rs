@@ -71,11 +71,7 @@ impl Span {
 pub enum Expander {
     /// `$NAME` or `${NAME}` of the user's own.
     Definition(Arc<str>),
-    /// `${_ENV HOME}` and its kind; the name as written without `$` and braces.
-    Builtin(Arc<str>),
-    /// The loop variable of `~SEQ`, `~SEQx` or `~LST`.
-    LoopVariable(Arc<str>),
-    /// The repetition itself; the values of this round, as in `i=3`.
+    /// A round of `~SEQ`, `~SEQx` or `~LST`: what the variables were, as in `i=3`.
     Round(Arc<str>),
 }
 
@@ -206,7 +202,7 @@ impl SourceMap {
     }
 
     /// All files in the order they were read; the first is the main one.
-    pub fn files(&self) -> impl Iterator<Item = (FileId, &SourceFile)> {
+    pub fn files(&self) -> impl ExactSizeIterator<Item = (FileId, &SourceFile)> {
         self.files.iter().enumerate().map(|(i, file)| (FileId(offset(i)), file))
     }
 

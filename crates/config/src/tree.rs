@@ -10,6 +10,8 @@
 //!
 //! Every token keeps its span, so that whoever finds fault with it can point at it.
 
+use std::fmt;
+
 use crate::source::Span;
 
 /// A word of the configuration.
@@ -50,6 +52,8 @@ pub struct Item {
     pub block: Option<Block>,
     /// From the first word to the last one.
     pub line_span: Span,
+    /// The words as keywords that take a command read them, where that makes a difference.
+    pub(crate) script: Option<Box<Result<Vec<Token>, Span>>>,
 }
 
 impl Item {
@@ -68,6 +72,20 @@ impl Item {
     /// All words, the keyword first.
     pub fn words(&self) -> impl Iterator<Item = &Token> {
         std::iter::once(&self.keyword).chain(&self.args)
+    }
+
+    /// The words after the keyword as the keywords that take a command read them: `'…'` and `"…"`
+    /// group words and may be glued to other text, and backslash escapes count. The first one is
+    /// the command, which is split the same way once more when it is run.
+    ///
+    /// # Errors
+    /// The place of a quote that is not closed.
+    pub fn script_args(&self) -> Result<&[Token], Span> {
+        match self.script.as_deref() {
+            None => Ok(&self.args),
+            Some(Ok(words)) => Ok(words),
+            Some(Err(quote)) => Err(*quote),
+        }
     }
 
     /// The place behind the last word, to point at something that is missing there.
@@ -90,8 +108,47 @@ pub struct Block {
 }
 
 /// A whole configuration.
+///
+/// Its `Display` writes it out again, one item a line. That text, loaded, gives the same tree, save
+/// for spans, as long as no word holds a backslash.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree {
     /// The root level.
     pub items: Vec<Item>,
+}
+
+impl fmt::Display for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_items(f, &self.items, 0)
+    }
+}
+
+fn write_items(f: &mut fmt::Formatter<'_>, items: &[Item], depth: usize) -> fmt::Result {
+    for item in items {
+        write!(f, "{:1$}", "", depth * 4)?;
+        write_word(f, &item.keyword)?;
+        for arg in &item.args {
+            f.write_str(" ")?;
+            write_word(f, arg)?;
+        }
+        match &item.block {
+            None => f.write_str("\n")?,
+            Some(block) => {
+                f.write_str(" {\n")?;
+                write_items(f, &block.items, depth + 1)?;
+                writeln!(f, "{:1$}}}", "", depth * 4)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write_word(f: &mut fmt::Formatter<'_>, word: &Token) -> fmt::Result {
+    let special =
+        |c: char| matches!(c, '{' | '}' | '#' | '!' | '$' | '@' | '~') || c.is_whitespace();
+    if word.quoted || word.text.is_empty() || word.text.contains(special) {
+        write!(f, "\"{}\"", word.text)
+    } else {
+        f.write_str(&word.text)
+    }
 }

@@ -4,9 +4,13 @@
 //! `--explain`. The codes stand in one file per family beside this one.
 
 mod code;
+mod language;
+mod preprocess;
 mod syntax;
 
 pub use code::{Code, CodeInfo};
+pub use language::Language;
+pub use preprocess::Preprocess;
 pub use syntax::Syntax;
 
 use crate::source::Span;
