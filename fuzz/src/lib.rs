@@ -1,0 +1,6 @@
+//! What each fuzz target does with its bytes. The crates' own tests run the same functions over
+//! `seeds/`, so that `make test` notices at once when one of them breaks.
+#![forbid(unsafe_code)]
+
+pub mod engine;
+pub mod packet;
