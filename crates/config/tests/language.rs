@@ -17,7 +17,7 @@ fn text(text: &str) -> Loaded {
 /// The tree on one line: words separated by spaces, items by `;`, blocks in braces.
 fn flat(items: &[Item]) -> String {
     let one = |item: &Item| {
-        let words: Vec<&str> = item.words().map(|w| w.as_str()).collect();
+        let words: Vec<&str> = item.words().map(config::tree::Token::as_str).collect();
         match &item.block {
             None => words.join(" "),
             Some(block) => format!("{} {{{}}}", words.join(" "), flat(&block.items)),

@@ -74,7 +74,8 @@ pub(super) fn reference(text: &str, at: usize) -> Option<Reference> {
     }
     let close = name.end + rest.find('}')?;
     let arguments = name.end..close;
-    if !arguments.is_empty() && !(text[start..].starts_with('_') && rest.starts_with(is_space)) {
+    let predefined = text[start..].starts_with('_') && rest.starts_with(is_space);
+    if !arguments.is_empty() && !predefined {
         return None;
     }
     Some(Reference { range: at..close + 1, name, arguments, braces, complete: true })
