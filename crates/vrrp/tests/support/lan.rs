@@ -373,7 +373,7 @@ impl Lan {
                     }
                 }
                 Output::Announce { what, repeat, .. } => {
-                    machine.announced.push((now, what, repeat))
+                    machine.announced.push((now, what, repeat));
                 }
                 Output::Notify(notify) => machine.notified.push((now, notify)),
                 Output::Event(event) => {
