@@ -2,7 +2,7 @@
 //! somebody else has prepared.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,21 +18,13 @@ static COUNTER: AtomicU32 = AtomicU32::new(0);
 /// the permission bits `mode`, whatever the umask.
 ///
 /// # Errors
-/// As the operating system says, or as `write` does; `path` is unchanged then.
-pub fn replace(
-    path: &Path,
-    mode: u32,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> io::Result<()> {
-    let (temporary, file) = create_beside(path)?;
-    let result = (|| {
-        file.set_permissions(Permissions::from_mode(mode))?;
-        let mut writer = BufWriter::new(&file);
-        write(&mut writer)?;
-        writer.flush()?;
-        drop(writer);
-        std::fs::rename(&temporary, path)
-    })();
+/// As the operating system says; `path` is unchanged then.
+pub fn replace(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
+    let (temporary, mut file) = create_beside(path)?;
+    let result = file
+        .set_permissions(Permissions::from_mode(mode))
+        .and_then(|()| file.write_all(contents))
+        .and_then(|()| std::fs::rename(&temporary, path));
     if result.is_err() {
         let _ = std::fs::remove_file(&temporary);
     }
@@ -85,7 +77,7 @@ mod tests {
         let (victim, path) = (directory.path().join("victim"), directory.path().join("data"));
         std::fs::write(&victim, "precious").unwrap();
         std::os::unix::fs::symlink(&victim, &path).unwrap();
-        replace(&path, 0o600, |file| file.write_all(b"dump")).unwrap();
+        replace(&path, b"dump", 0o600).unwrap();
         assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "dump");
         let metadata = path.symlink_metadata().unwrap();
@@ -97,15 +89,12 @@ mod tests {
     fn a_failure_leaves_the_old_content_and_no_litter() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("data");
-        std::fs::write(&path, "old").unwrap();
-        let error = replace(&path, 0o644, |file| {
-            file.write_all(b"half")?;
-            Err(io::Error::from(io::ErrorKind::StorageFull))
-        });
-        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::StorageFull);
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
+        // A directory cannot be replaced by a file.
+        std::fs::create_dir(&path).unwrap();
+        assert!(replace(&path, b"new", 0o644).is_err());
+        assert!(path.is_dir());
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
-        assert!(replace(Path::new("/"), 0o600, |_| Ok(())).is_err());
+        assert!(replace(Path::new("/"), b"", 0o600).is_err());
     }
 
     #[test]

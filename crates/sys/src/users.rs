@@ -58,6 +58,13 @@ pub fn own_ids() -> (u32, u32) {
     (Uid::effective().as_raw(), Gid::effective().as_raw())
 }
 
+/// The machine's name as `uname -n` prints it.
+pub fn host_name() -> String {
+    nix::unistd::gethostname()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_else(|_| "localhost".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
