@@ -370,9 +370,23 @@ impl<'a> Packet<'a> {
 
     /// Whether the checksum is right in `form`.
     pub fn verify_checksum(&self, form: ChecksumForm, source: IpAddr, destination: IpAddr) -> bool {
-        // 0 and 0xffff are the same number in one's complement; a sender may have chosen either.
-        let canonical = |sum: u16| if sum == 0xffff { 0 } else { sum };
-        canonical(self.compute_checksum(form, source, destination)) == canonical(self.checksum())
+        same_sum(self.compute_checksum(form, source, destination), self.checksum())
+    }
+
+    /// The checksum with pseudo-header over all there is, trailer included. The Linux kernel makes
+    /// and demands this one on an IPv6 socket with `IPV6_CHECKSUM`, which Keepalived sets: so its
+    /// signed IPv6 adverts carry it, although those over IPv4 leave the trailer out.
+    pub fn compute_checksum_with_trailing(&self, source: IpAddr, destination: IpAddr) -> u16 {
+        ChecksumForm::PseudoHeader
+            .start(source, destination, self.bytes.len())
+            .bytes(&self.bytes[..CHECKSUM.start])
+            .bytes(&self.bytes[CHECKSUM.end..])
+            .finish()
+    }
+
+    /// Whether the checksum is right [with the trailer](Self::compute_checksum_with_trailing).
+    pub fn verify_checksum_with_trailing(&self, source: IpAddr, destination: IpAddr) -> bool {
+        same_sum(self.compute_checksum_with_trailing(source, destination), self.checksum())
     }
 
     /// Which form makes the checksum right, if any does: to recognise what a peer uses, and to say
@@ -383,6 +397,29 @@ impl<'a> Packet<'a> {
             .chain(ChecksumForm::ALL)
             .find(|&form| self.verify_checksum(form, source, destination))
     }
+}
+
+/// Writes the checksum of a packet and [its trailer](Packet::compute_checksum_with_trailing) into
+/// them. The trailer's MAC does not cover the checksum and stays valid.
+///
+/// # Errors
+/// As [`Packet::new_checked`].
+pub fn set_checksum_with_trailing(
+    bytes: &mut [u8],
+    source: IpAddr,
+    destination: IpAddr,
+) -> Result<(), Error> {
+    let packet = Packet::new_checked(bytes, Family::of(&source))?;
+    let sum = packet.compute_checksum_with_trailing(source, destination);
+    bytes[CHECKSUM].copy_from_slice(&sum.to_be_bytes());
+    Ok(())
+}
+
+/// Whether two checksums are the same number: 0 and 0xffff are in one's complement, and a sender may
+/// have chosen either.
+fn same_sum(a: u16, b: u16) -> bool {
+    let canonical = |sum| if sum == 0xffff { 0 } else { sum };
+    canonical(a) == canonical(b)
 }
 
 impl fmt::Display for Packet<'_> {

@@ -163,6 +163,35 @@ fn both_zeroes_of_ones_complement_are_right() {
     }
 }
 
+/// Signed adverts over IPv6, whose checksum the kernel makes over all that it is given.
+#[test]
+fn the_kernels_checksum_covers_the_trailer_and_leaves_the_mac_alone() {
+    let (source, group) = ("fe80::1".parse().unwrap(), vrrp::MULTICAST_V6.into());
+    let vip = "fe80::100".parse().unwrap();
+    let addresses = Addresses::new(Family::V6, [vip]).unwrap();
+    let mut bytes = Vec::new();
+    let repr = Repr { addresses, ..advert(v3()) };
+    repr.emit(ChecksumForm::PseudoHeader, source, group, &mut bytes);
+    let packet = Packet::new_checked(&bytes, Family::V6).unwrap();
+    // Without a trailer there is no difference.
+    assert!(packet.verify_checksum_with_trailing(source, group));
+
+    let key = hmac_ext::Key::new([7; 32]);
+    key.sign(source, &packet, 1, hmac_ext::Stamp::default()).emit(&mut bytes);
+    assert!(
+        !Packet::new_checked(&bytes, Family::V6)
+            .unwrap()
+            .verify_checksum_with_trailing(source, group)
+    );
+    vrrp::set_checksum_with_trailing(&mut bytes, source, group).unwrap();
+    let packet = Packet::new_checked(&bytes, Family::V6).unwrap();
+    assert!(packet.verify_checksum_with_trailing(source, group));
+    assert!(!packet.verify_checksum(ChecksumForm::PseudoHeader, source, group));
+    let trailer = hmac_ext::Trailer::new_checked(packet.trailing()).unwrap();
+    assert!(key.verify(source, &packet, &trailer));
+    assert!(vrrp::set_checksum_with_trailing(&mut bytes[..7], source, group).is_err());
+}
+
 #[test]
 fn passwords_are_compared_but_never_printed() {
     let repr = advert(v2_pass());
