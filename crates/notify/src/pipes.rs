@@ -13,7 +13,8 @@ use crate::settings::FifoConfig;
 /// How long a FIFO that a reload removed may take to be read to its end.
 const RETIRE: Duration = Duration::from_secs(5);
 
-/// How long a reader that is not ours has at the end to take what is in the pipe.
+/// How long a reader that is not ours has at the end to take something out of the pipe. It may not
+/// exist at all.
 const STRANGER: Duration = Duration::from_secs(1);
 
 /// How long our reader has, after the end of file, to end by itself.
@@ -59,8 +60,9 @@ enum Reader {
 /// The end of a FIFO: first everything is read, then the reader goes.
 #[derive(Clone, Copy, Debug)]
 enum Retire {
-    /// Lines are still under way.
-    Draining { until: Instant },
+    /// Lines are still under way. `until` moves on towards `deadline` as long as lines that wait
+    /// (so many at the last look) become fewer: somebody is reading.
+    Draining { until: Instant, deadline: Instant, waiting: usize },
     /// Our end is closed; the reader may end by itself.
     Closed { until: Instant },
     /// The reader was told to end.
@@ -281,18 +283,31 @@ impl Slot {
         }
         self.retire = Some(match self.retire {
             Some(Retire::Closed { until }) => Retire::Closed { until: until.min(deadline) },
-            Some(Retire::Draining { until }) => Retire::Draining { until: until.min(deadline) },
+            Some(Retire::Draining { until, waiting, .. }) => {
+                Retire::Draining { until: until.min(deadline), deadline, waiting }
+            }
             Some(later) => later,
-            None if self.fifo.config().reader.is_some() => Retire::Draining { until: deadline },
-            None => Retire::Draining { until: deadline.min(now + STRANGER) },
+            None => {
+                let ours = self.fifo.config().reader.is_some();
+                let until = if ours { deadline } else { deadline.min(now + STRANGER) };
+                Retire::Draining { until, deadline, waiting: self.fifo.waiting() }
+            }
         });
     }
 
     fn advance_retire(&mut self, jobs: &mut Jobs<Purpose>, now: Instant) {
         match self.retire {
-            Some(Retire::Draining { until }) => {
+            Some(Retire::Draining { until, deadline, waiting }) => {
                 let unread = self.fifo.has_unread();
-                let drained = !unread && (self.fifo.waiting() == 0 || !self.fifo.is_open());
+                let still = self.fifo.waiting();
+                let drained = !unread && (still == 0 || !self.fifo.is_open());
+                if still < waiting {
+                    let until = until.max(deadline.min(now + STRANGER));
+                    self.retire = Some(Retire::Draining { until, deadline, waiting: still });
+                    if !drained {
+                        return;
+                    }
+                }
                 if !drained && now < until {
                     return;
                 }
@@ -327,7 +342,7 @@ impl Slot {
             _ => None,
         };
         let retire = match self.retire {
-            Some(Retire::Draining { until }) => Some(until.min(now + LOOK)),
+            Some(Retire::Draining { until, .. }) => Some(until.min(now + LOOK)),
             Some(Retire::Closed { until }) => Some(until),
             Some(Retire::Over) => Some(now),
             _ => None,
