@@ -126,14 +126,6 @@ impl Plan {
         self.requests.push(request);
         self.effects.push(effect);
     }
-
-    fn swaps_out(&self, owner: Owner, entry: &Entry) -> bool {
-        // Only routes are swapped.
-        matches!(entry, Entry::Route(_))
-            && self.effects.iter().any(
-                |effect| matches!(effect, Effect::Swap(by, old, _) if *by == owner && old == entry),
-            )
-    }
 }
 
 /// What became of a plan.
@@ -437,6 +429,8 @@ struct Planner<'a> {
     plan: Plan,
     /// What any of the owners wants, and who: it is not released.
     wanted: HashMap<Key, Wants>,
+    /// What is removed or replaced to make room for something else.
+    early: HashSet<Key>,
 }
 
 /// Who wants an entry.
@@ -449,7 +443,13 @@ struct Wants {
 
 impl<'a> Planner<'a> {
     fn new(ledger: &'a Ledger, wants: &[(Owner, &Desired)], observed: &'a Observed) -> Self {
-        let mut planner = Self { ledger, observed, plan: Plan::default(), wanted: HashMap::new() };
+        let mut planner = Self {
+            ledger,
+            observed,
+            plan: Plan::default(),
+            wanted: HashMap::new(),
+            early: HashSet::new(),
+        };
         for (owner, desired) in wants {
             let addresses = desired.addresses.iter();
             let keys = addresses
@@ -526,9 +526,11 @@ impl<'a> Planner<'a> {
         if let Some(old) = self.replaceable(owner, route) {
             // A change of our own route: one step, without a moment in between.
             let request = Request::ReplaceRoute(route.clone());
+            self.early.insert(Key::of_route(&old));
             self.plan.push(request, Effect::Swap(owner, Entry::Route(old), entry));
             return;
         }
+        self.clear_way(owner, RouteKey::of(route));
         let request = match (wanted.placement, route.family()) {
             (Placement::Exclusive, _) => Request::AddRoute(route.clone()),
             (Placement::Prepend, Family::V4) => Request::PrependRoute(route.clone()),
@@ -538,6 +540,20 @@ impl<'a> Planner<'a> {
             }
         };
         self.plan.push(request, Effect::Hold(owner, entry));
+    }
+
+    /// Removes what the owner holds at a place, and nobody wants any more, before something else is
+    /// put there: the kernel's idea of "the same route" is too coarse to do it afterwards.
+    fn clear_way(&mut self, owner: Owner, place: RouteKey) {
+        for old in self.ledger.routes_held_at(owner, place) {
+            let entry = Entry::Route(old.clone());
+            let key = entry.key();
+            let alone = self.ledger.held.get(&key).is_some_and(|held| held.by.len() == 1);
+            let going = !self.wanted.contains_key(&key) && alone && entry.is_in(self.observed);
+            if going && self.early.insert(key) {
+                self.plan.push(entry.removal(), Effect::Release(owner, entry));
+            }
+        }
     }
 
     /// The route of the same key that the owner alone holds, and nobody wants any more, if it is
@@ -589,7 +605,7 @@ impl<'a> Planner<'a> {
                 let Some(held) = self.ledger.held.get(key) else { continue };
                 let wanted = self.wanted.get(key);
                 if wanted.is_some_and(|wanted| wanted.owners.contains(owner))
-                    || self.plan.swaps_out(*owner, &held.entry)
+                    || self.early.contains(key)
                 {
                     continue;
                 }

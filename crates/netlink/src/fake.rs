@@ -180,7 +180,7 @@ impl FakeKernel {
             .enumerate()
             .filter(|(_, known)| RouteKey::of(known) == key)
             .map(|(position, _)| position);
-        let (first, last) = (here.clone().next(), here.clone().last());
+        let (first, last) = (here.clone().next(), here.clone().next_back());
         match place {
             Place::Exclusive if first.is_some() => return Err(Errno::EEXIST),
             Place::Instead => {
@@ -226,7 +226,11 @@ impl FakeKernel {
                 && known.kind == route.kind
                 && (route.protocol == 0 || route.protocol == known.protocol)
                 && (route.family() == Family::V6
-                    || route.prefsrc.is_none_or(|ip| known.prefsrc == Some(ip)));
+                    || known.scope == route.scope
+                        && route.prefsrc.is_none_or(|ip| known.prefsrc == Some(ip))
+                        && route.metrics.values.iter().all(|(metric, value)| {
+                            known.metrics.values.get(metric) == Some(value)
+                        }));
             let named = |known: &NextHop| route.hops.iter().any(|hop| hop_named(known, hop));
             if !same {
                 continue;

@@ -34,7 +34,6 @@ const RTAX_LOCK: u16 = 1;
 const RTAX_CC_ALGO: u16 = 16;
 const RTM_F_CLONED: u32 = 0x200;
 const RTNH_F_ONLINK: u8 = 4;
-const RT_SCOPE_NOWHERE: u8 = 255;
 const RT_TABLE_MAIN: u32 = 254;
 /// Ticks per second in `struct rta_cacheinfo`.
 const USER_HZ: u32 = 100;
@@ -55,8 +54,7 @@ pub(crate) fn put(route: &Route, removal: bool, writer: &mut Writer) -> Result<(
     writer.put_u8(route.tos);
     writer.put_u8(u8::try_from(table).unwrap_or(0));
     writer.put_u8(route.protocol);
-    // A removal with scope "nowhere" matches every scope.
-    writer.put_u8(if removal && route.scope == 0 { RT_SCOPE_NOWHERE } else { route.scope });
+    writer.put_u8(route.scope);
     writer.put_u8(kind_number(route.kind));
     let onlink = single.is_some_and(|hop| hop.onlink);
     writer.put_u32(if onlink { u32::from(RTNH_F_ONLINK) } else { 0 });
@@ -84,10 +82,13 @@ pub(crate) fn put(route: &Route, removal: bool, writer: &mut Writer) -> Result<(
         None if !route.hops.is_empty() => put_multipath(family, &route.hops, writer)?,
         None => {}
     }
+    // IPv4 tells routes of one key apart by their metrics too.
+    if !removal || family == Family::V4 {
+        put_metrics(&route.metrics, writer)?;
+    }
     if removal {
         return Ok(());
     }
-    put_metrics(&route.metrics, writer)?;
     if let Some(seconds) = route.expires {
         writer.attr_u32(RTA_EXPIRES, seconds);
     }
