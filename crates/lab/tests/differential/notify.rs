@@ -242,7 +242,7 @@ fn fault(stage: &mut Stage) {
 fn deleted(stage: &mut Stage) {
     let conf = Conf::v3().priority(150).after(with_fifo(""));
     let other = Conf::v3().priority(150).name("B", 52).vips(&["198.51.100.200"]);
-    let mut fifo = Fifo::make(stage, 1, "/tmp/fifo");
+    let fifo = Fifo::make(stage, 1, "/tmp/fifo");
     let started = stage.start_text(1, &format!("{conf}{other}"));
     stage.gets(1, VIP, started, conf.down());
     stage.gets(1, "198.51.100.200", started, conf.down());

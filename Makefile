@@ -1,0 +1,64 @@
+# `make` lists what there is.
+
+CARGO ?= cargo
+SEEDS ?= 10000
+PREFIX ?= /usr/local
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build demo test fmt clippy unit simulation differential docs deny bench fuzz install
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## Install what building and testing need (Debian, Ubuntu), if it is missing
+	@tools/deps test
+
+build: ## Build the release binary: target/release/standfast
+	$(CARGO) build --release --locked -p standfast
+
+demo: ## See a failover with your own eyes: two nodes, a client, a switch, one minute
+	@tools/deps demo
+	$(CARGO) build --release --locked -p standfast
+	@target/release/standfast demo
+
+test: deps fmt clippy unit simulation differential docs deny ## Everything that CI runs
+
+fmt: ## Is everything formatted?
+	$(CARGO) fmt --all --check
+
+clippy: ## Lints; warnings are errors
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+unit: ## Unit, property and integration tests of all crates
+	$(CARGO) test --workspace --exclude standfast-lab --locked
+	$(CARGO) test -p standfast-lab --lib --locked
+
+simulation: ## The cluster simulation, SEEDS=10000 of them
+	$(CARGO) run --release --locked -q -p standfast-vrrp --example simulate -- --seeds $(SEEDS)
+
+differential: ## The same scenarios with Keepalived and with Standfast on either side
+	$(CARGO) build --locked -p standfast
+	$(CARGO) test -p standfast-lab --test differential --locked
+
+docs: ## Build the documentation; warnings are errors
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+deny: ## Licences, sources and bans of dependencies
+	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --locked
+	$(CARGO) deny --workspace --locked check bans licenses sources
+
+bench: ## Side by side with Keepalived, as ratios (minutes)
+	@tools/deps test
+	$(CARGO) build --release --locked -p standfast -p standfast-bench
+	target/release/standfast-bench
+
+fuzz: ## Fuzz every parser of outside bytes for a minute each
+	@command -v cargo-fuzz >/dev/null || $(CARGO) install cargo-fuzz --locked
+	cd fuzz && for target in $$(cargo fuzz list); do \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- -max_total_time=60 || exit 1; done
+
+install: build ## Install under PREFIX=/usr/local (DESTDIR for packagers)
+	install -D -m 0755 target/release/standfast $(DESTDIR)$(PREFIX)/sbin/standfast
+	ln -sf standfast $(DESTDIR)$(PREFIX)/sbin/keepalived
+	install -D -m 0644 packaging/standfast.service \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/standfast.service
