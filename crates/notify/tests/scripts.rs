@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use standfast_notify::event::{
     DropReason, Happening, NotifyScript, Outcome, Report, State, SubjectKind,
 };
-use standfast_notify::settings::{ScriptCommand, ScriptLimits, WorkerConfig};
+use standfast_notify::settings::{RunAs, ScriptCommand, ScriptLimits, WorkerConfig};
 use support::{
     CLEAN, Harness, PATIENCE, await_true, entered, instance, is_alive, read, script, shell,
 };
@@ -183,6 +183,26 @@ fn scripts_without_a_first_line_are_run_by_the_shell() {
         "{report:?}"
     );
     assert_eq!(read(&out), "hello\n");
+}
+
+#[test]
+fn scripts_run_as_their_user_with_their_groups_only() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root can run scripts as somebody else");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(dir.path(), open).unwrap();
+    let out = dir.path().join("out");
+    let harness = with_limits(ScriptLimits::default());
+    for groups in [vec![], vec![65_532]] {
+        let mut command = shell(r#"id -u >> "$1"; id -G >> "$1""#, [out.to_str().unwrap()]);
+        command.run_as = RunAs { ids: Some((65_534, 65_533)), groups };
+        harness.worker.notify(entered(&instance("a"), State::Master, vec![script(command)]));
+    }
+    assert_eq!(harness.stop(PATIENCE), CLEAN);
+    assert_eq!(read(&out), "65534\n65533\n65534\n65533 65532\n");
 }
 
 #[test]

@@ -8,13 +8,15 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use standfast_notify::event::{
-    FileContent, Outcome, Report, TrackerDetail, TrackerKind, TrackerReport, TrackerState,
+    FileContent, Outcome, Report, State, TrackerDetail, TrackerKind, TrackerReport, TrackerState,
 };
 use standfast_notify::settings::{
     FileTrackerConfig, InitFile, ParamMatch, ProcessTrackerConfig, ScriptTrackerConfig,
     WorkerConfig,
 };
-use support::{CLEAN, Harness, PATIENCE, await_true, is_alive, read, shell};
+use support::{
+    CLEAN, Harness, PATIENCE, await_true, entered, instance, is_alive, read, script, shell,
+};
 
 const TICK: Duration = Duration::from_millis(50);
 
@@ -167,6 +169,35 @@ fn a_reload_leaves_equal_scripts_alone_and_carries_the_state_of_changed_ones() {
     assert!(is_alive(long));
     assert_eq!(harness.stop(PATIENCE), CLEAN);
     await_true("the long run has ended", || !is_alive(long));
+}
+
+#[test]
+fn hundreds_of_scripts_all_run_and_notifications_go_between() {
+    let dir = tempfile::tempdir().unwrap();
+    let scripts: Vec<_> = (0..300)
+        .map(|n| {
+            let mut config = exists(&n.to_string(), dir.path());
+            config.interval = Duration::from_secs(5);
+            config
+        })
+        .collect();
+    let harness = Harness::start(with_scripts(scripts));
+    let note = script(shell("true", [""]));
+    harness.worker.notify(entered(&instance("a"), State::Master, vec![note]));
+    let mut up = 0;
+    let mut up_before_note = None;
+    while up < 300 || up_before_note.is_none() {
+        match harness.report() {
+            Report::Tracker(report) => {
+                assert_eq!((report.state, report.first), (TrackerState::Up, true));
+                up += 1;
+            }
+            Report::ScriptFinished { .. } => up_before_note = Some(up),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(up_before_note.is_some_and(|before| before < 300), "{up_before_note:?}");
+    assert_eq!(harness.stop(PATIENCE), CLEAN);
 }
 
 /// Check scripts are of no use any more when a stop begins: a stubborn one does not delay it.

@@ -14,6 +14,9 @@ use crate::settings::ScriptTrackerConfig;
 /// start in the same instant for ever.
 const SPREAD_FROM: usize = 8;
 
+/// So many scripts are started before the worker looks at other things.
+const AT_ONCE: usize = 32;
+
 /// From SIGTERM to SIGKILL for a run that took too long.
 const KILL_AFTER: Duration = Duration::from_secs(2);
 
@@ -189,17 +192,15 @@ impl ScriptTrackers {
         }
     }
 
-    /// Starts what is due.
+    /// Starts what is due; of very many a part, so that notifications in between do not wait.
     pub(crate) fn start_due(
         &mut self,
         jobs: &mut Jobs<Purpose>,
         outbox: &mut Outbox,
         now: Instant,
     ) {
-        for slot in &mut self.slots {
-            if slot.tracker.next_start().is_none_or(|at| at > now) {
-                continue;
-            }
+        let due = |slot: &&mut Slot| slot.tracker.next_start().is_some_and(|at| at <= now);
+        for slot in self.slots.iter_mut().filter(due).take(AT_ONCE) {
             let config = &slot.tracker.config;
             let purpose = Purpose::Tracker(slot.serial);
             let limit = Some(config.timeout);
