@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use wire::vrrp::{AuthType, Body, Centiseconds, ChecksumForm};
 use wire::{ah, ipv4, vrrp};
 
-use crate::auth::next_stamp;
+use crate::auth::{next_stamp, stamp_number, stamp_of};
 use crate::config::{Auth, Family, OldUnicastChecksum, RouterId, Transport, Version};
 use crate::engine::Engine;
 use crate::io::{Output, Transmit};
@@ -24,8 +24,14 @@ impl Engine {
         if priority == 0 {
             router.stats.pri_zero_sent += 1;
         }
-        if let Auth::Hmac(config) = &router.config.auth {
-            router.hmac_sent = crate::auth::stamp_number(next_stamp(config, router.hmac_sent, now));
+        // One number for all copies of an advert: whoever hears one copy and answers exceeds it for
+        // all receivers, else two masters with many peers could reject each other for ever.
+        match &router.config.auth {
+            Auth::Hmac(config) => {
+                router.hmac_sent = stamp_number(next_stamp(config, router.hmac_sent, now));
+            }
+            Auth::Ah(_) => router.ah_sequence = router.ah_sequence.saturating_add(1),
+            Auth::None | Auth::Pass(_) => {}
         }
         let mut nth = 0;
         while let Some(destination) = destination(&self.routers[id], nth) {
@@ -115,7 +121,6 @@ fn encode(
         router.ip_id = router.ip_id.checked_add(1).unwrap_or(1);
         if uses_ah {
             protocol = ah::PROTOCOL;
-            router.ah_sequence = router.ah_sequence.saturating_add(1);
         }
         let ah_len = if uses_ah { ah::HEADER_LEN } else { 0 };
         let header = ipv4::Repr {
@@ -138,7 +143,7 @@ fn encode(
     if let Some((key_id, key)) = signing {
         let family = message.addresses.family();
         let view = vrrp::Packet::new_checked(&bytes[start..], family).ok()?;
-        let stamp = crate::auth::stamp_of(router.hmac_sent);
+        let stamp = stamp_of(router.hmac_sent);
         key.sign(source, &view, key_id, stamp).emit(&mut bytes);
     }
     if let Some(key) = router.keys.ah() {

@@ -25,6 +25,7 @@ impl Engine {
         let now = self.now.mono;
         let router = &mut self.routers[id];
         if router.state == State::Master
+            && router.yielding.is_none()
             && router.config.owner_ignore_adverts
             && router.config.priority.get() == 255
         {

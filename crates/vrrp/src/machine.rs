@@ -159,8 +159,6 @@ impl Engine {
         let now = self.now.mono;
         let router = &mut self.routers[id];
         let from_fault = router.state == State::Fault;
-        router.wants_master = false;
-        router.told_held_back = false;
         router.master = None;
         router.master_interval = router.config.advert_interval;
         router.silent_since = now;
@@ -235,8 +233,6 @@ impl Engine {
             && matches!(cause, Cause::MasterDown { .. });
         let listened = now.since(router.started_at);
         router.stats.become_master += 1;
-        router.wants_master = false;
-        router.told_held_back = false;
         router.told_nobody |= alone;
         router.handed_over = false;
         router.acting_254 = false;
@@ -336,8 +332,6 @@ impl Engine {
         let now = self.now.mono;
         self.leave_master(id);
         let router = &mut self.routers[id];
-        router.wants_master = false;
-        router.told_held_back = false;
         router.silent_since = now;
         router.pending = None;
         router.preempt_at = None;
@@ -361,8 +355,6 @@ impl Engine {
         }
         self.disarm_all(id);
         let router = &mut self.routers[id];
-        router.wants_master = false;
-        router.told_held_back = false;
         router.master = None;
         router.pending = None;
         router.preempt_at = None;
@@ -395,6 +387,8 @@ impl Engine {
         let time = self.now;
         let router = &mut self.routers[id];
         let from = std::mem::replace(&mut router.state, to);
+        router.wants_master = false;
+        router.told_held_back = false;
         router.last_transition = Some(TransitionRecord { time, from, to, cause: cause.clone() });
         self.event(id, EventKind::Transition { from, to, cause });
     }
