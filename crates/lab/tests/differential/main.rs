@@ -7,6 +7,7 @@
 //! `STANDFAST_BIN` names the binary (default: the one in the target directory; `none`: leave
 //! ours out).
 
+mod addresses;
 mod conf;
 mod differences;
 mod election;
@@ -14,6 +15,9 @@ mod faults;
 mod groups;
 mod hostile;
 mod notify;
+mod outputs;
+mod packets;
+mod reload;
 mod stage;
 mod tracking;
 
@@ -78,12 +82,16 @@ fn main() -> ExitCode {
         let text = info.payload_as_str().unwrap_or("panicked");
         COMPLAINT.set(format!("{place}: {text}"));
     }));
-    let families: [(&str, &'static [Scenario]); 6] = [
+    let families: [(&str, &'static [Scenario]); 10] = [
+        ("addresses", addresses::SCENARIOS),
         ("election", election::SCENARIOS),
         ("faults", faults::SCENARIOS),
         ("groups", groups::SCENARIOS),
         ("hostile", hostile::SCENARIOS),
         ("notify", notify::SCENARIOS),
+        ("outputs", outputs::SCENARIOS),
+        ("packets", packets::SCENARIOS),
+        ("reload", reload::SCENARIOS),
         ("tracking", tracking::SCENARIOS),
     ];
     let pairs = Subject::pairs();
