@@ -31,6 +31,11 @@ pub fn replace(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
     result
 }
 
+/// Sets the umask of this process: permission bits that new files do not get.
+pub fn set_umask(mask: u32) {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
+}
+
 /// Opens a file for appending, creates it with permission bits `mode` if needed. It must be a
 /// regular file.
 ///

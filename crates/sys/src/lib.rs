@@ -16,6 +16,7 @@ pub mod daemon;
 pub mod event_loop;
 mod ffi;
 pub mod fsafe;
+pub mod inherited;
 pub mod limits;
 pub mod logging;
 pub mod memfd;

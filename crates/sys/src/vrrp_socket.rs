@@ -109,7 +109,9 @@ impl Receiver {
             Family::V6 => {
                 ffi::set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, on)?;
                 ffi::set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT, on)?;
-                // Linux 4.20; older kernels cannot do without, the caller filters anyway.
+                // For receivers with a local address; those without hear every group that the
+                // interface is a member of, whoever joined. Linux 4.20; older kernels cannot do
+                // without, the caller filters anyway.
                 let _ = ffi::set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_ALL, off);
             }
         }
@@ -128,7 +130,8 @@ impl Receiver {
     }
 
     /// Joins a multicast group on an interface. To have joined already is no error. At most 20
-    /// memberships per IPv4 socket (sysctl `net.ipv4.igmp_max_memberships`).
+    /// memberships per IPv4 socket (sysctl `net.ipv4.igmp_max_memberships`). An IPv6 receiver
+    /// without a local address also hears groups that other sockets have joined there.
     ///
     /// # Errors
     /// The interface is gone or has no multicast; a unicast address or one of the other family.
