@@ -19,6 +19,7 @@ mod load;
 pub mod model;
 mod parser;
 mod preprocess;
+pub mod render;
 pub mod source;
 pub mod tree;
 

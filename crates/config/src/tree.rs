@@ -144,9 +144,11 @@ fn write_items(f: &mut fmt::Formatter<'_>, items: &[Item], depth: usize) -> fmt:
 }
 
 fn write_word(f: &mut fmt::Formatter<'_>, word: &Token) -> fmt::Result {
-    let special =
-        |c: char| matches!(c, '{' | '}' | '#' | '!' | '$' | '@' | '~') || c.is_whitespace();
-    if word.quoted || word.text.is_empty() || word.text.contains(special) {
+    let special = |c: char| {
+        matches!(c, '{' | '}' | '#' | '!' | '$' | '@' | '~' | '\u{feff}') || c.is_whitespace()
+    };
+    let directive = word.text.starts_with("include");
+    if word.quoted || directive || word.text.is_empty() || word.text.contains(special) {
         write!(f, "\"{}\"", word.text)
     } else {
         f.write_str(&word.text)

@@ -138,6 +138,12 @@ fn nearest<'a>(
     name: &str,
     definitions: &'a HashMap<Rc<str>, Definition>,
 ) -> Option<(&'a Rc<str>, &'a Definition)> {
-    crate::keywords::closest(name, definitions.keys().map(|key| &**key))
-        .and_then(|best| definitions.get_key_value(best))
+    // Of one or two letters, any other name is one letter away.
+    if name.len() < 3 {
+        return None;
+    }
+    let mut known: Vec<&str> = definitions.keys().map(|key| &**key).collect();
+    known.sort_unstable();
+    let best = crate::keywords::closest(name, known)?;
+    definitions.get_key_value(best)
 }
