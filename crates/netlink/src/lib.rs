@@ -23,6 +23,7 @@ mod kernel;
 mod link;
 mod message;
 mod monitor;
+pub mod names;
 mod prefix;
 mod request;
 mod route;
