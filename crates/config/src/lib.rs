@@ -16,6 +16,7 @@ pub mod files;
 pub mod keywords;
 mod lexer;
 mod load;
+pub mod lower;
 pub mod model;
 mod parser;
 mod preprocess;

@@ -84,7 +84,7 @@ pub struct Instance {
     /// IP version of the adverts and of [`Self::vips`]: the first VIP's, else that of the unicast
     /// source or peers, else IPv4.
     pub family: Family,
-    /// Version of the protocol. 3 for IPv6, unless `version 2` was demanded in so many words.
+    /// Version of the protocol; always 3 for IPv6.
     pub version: Setting<Version>,
     /// `virtual_router_id`.
     pub vrid: Setting<NonZeroU8>,
