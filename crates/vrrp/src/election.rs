@@ -10,13 +10,12 @@ use crate::config::RouterId;
 use crate::engine::Engine;
 use crate::event::{Cause, Difference, EventKind, State};
 use crate::io::NotifyKind;
-use crate::peers::Trouble;
 use crate::router::Rival;
 use crate::timers::Timer;
 
 /// A second master that stays is told of again after this long.
 const RIVAL_AGAIN: Duration = Duration::from_secs(60);
-/// Answers to lower-priority adverts keep this distance: nobody can make us flood the link.
+/// Answers to adverts keep this distance: nobody can make us flood the link.
 const ANSWER_GAP: Duration = Duration::from_millis(1);
 
 impl Engine {
@@ -38,7 +37,7 @@ impl Engine {
         }
         if first {
             let (address, priority) = (advert.from, advert.priority);
-            self.event(id, EventKind::PeerSeen { address, priority });
+            self.chat(id, EventKind::PeerSeen { address, priority });
         }
         match self.routers[id].state {
             State::Backup => self.heard_as_backup(id, advert),
@@ -60,7 +59,7 @@ impl Engine {
             let router = &mut self.routers[id];
             let skew = router.skew();
             router.pending = Some(Cause::MasterResigned { from });
-            self.event(id, EventKind::MasterResigned { from, skew });
+            self.chat(id, EventKind::MasterResigned { from, skew });
             self.arm(id, Timer::MasterDown, Some(now + skew));
             return;
         }
@@ -71,7 +70,7 @@ impl Engine {
             return;
         }
         if !lower && self.routers[id].preempt_at.take().is_some() {
-            self.event(id, EventKind::PreemptDelayStopped);
+            self.chat(id, EventKind::PreemptDelayStopped);
         }
         let router = &mut self.routers[id];
         router.wants_master = false;
@@ -85,12 +84,12 @@ impl Engine {
         let wait = router.down_time();
         self.arm(id, Timer::MasterDown, Some(now + wait));
         if old != advert.interval {
-            self.event(id, EventKind::IntervalLearned { from: old, to: advert.interval });
+            self.chat(id, EventKind::IntervalLearned { from: old, to: advert.interval });
         }
         let before = before.map(|(address, _)| address);
         if before != Some(from) {
             let priority = advert.priority;
-            self.event(id, EventKind::MasterChanged { from: before, to: from, priority });
+            self.chat(id, EventKind::MasterChanged { from: before, to: from, priority });
         }
     }
 
@@ -107,7 +106,7 @@ impl Engine {
             return now < at;
         }
         router.preempt_at = Some(now + delay);
-        self.event(id, EventKind::PreemptDelayStarted { from, delay });
+        self.chat(id, EventKind::PreemptDelayStarted { from, delay });
         true
     }
 
@@ -119,7 +118,7 @@ impl Engine {
         router.pending = Some(Cause::Preempted { from, theirs, ours });
         let told = router.discarding.replace(from) == Some(from);
         if !told {
-            self.event(id, EventKind::DiscardingLower { from, theirs, ours });
+            self.chat(id, EventKind::DiscardingLower { from, theirs, ours });
         }
     }
 
@@ -127,8 +126,10 @@ impl Engine {
     fn heard_as_master(&mut self, id: RouterId, advert: &Advert) {
         let (from, theirs) = (advert.from, advert.priority);
         if theirs == 0 {
-            self.event(id, EventKind::OtherResigned { from });
-            self.advertise(id);
+            self.chat(id, EventKind::OtherResigned { from });
+            if self.may_answer(id) {
+                self.advertise(id);
+            }
             return;
         }
         let router = &self.routers[id];
@@ -137,10 +138,10 @@ impl Engine {
         if ours == 255 && theirs == 255 {
             self.heard_second_owner(id, advert, higher_address);
         } else if theirs > ours {
-            self.event(id, EventKind::HigherPriority { from, theirs, ours });
+            self.chat(id, EventKind::HigherPriority { from, theirs, ours });
             self.yield_to(id, advert, Cause::HigherPriority { from, theirs, ours });
         } else if theirs == ours && higher_address {
-            self.event(id, EventKind::HigherPriority { from, theirs, ours });
+            self.chat(id, EventKind::HigherPriority { from, theirs, ours });
             self.yield_to(id, advert, Cause::HigherAddress { from, priority: theirs });
         } else {
             self.heard_lower(id, advert);
@@ -164,19 +165,14 @@ impl Engine {
         let (from, theirs) = (advert.from, advert.priority);
         let router = &mut self.routers[id];
         let ours = router.effective;
-        let answers = !router.config.lower_prio_no_advert;
-        let spaced = router.last_advert.is_none_or(|last| now.since(last) >= ANSWER_GAP);
+        let answered = !router.config.lower_prio_no_advert;
         // More often than its interval nobody needs to hear of it, nor the network be repaired.
-        let interval = router.config.advert_interval;
-        let fresh = match router.rival {
-            Some(rival) if rival.address == from => now.since(rival.last) >= interval / 2,
-            _ => true,
-        };
-        if fresh && router.peers.tell(from, Trouble::LowerPriority, now) {
-            let answered = answers;
-            self.event(id, EventKind::LowerPriority { from, theirs, ours, answered });
+        let often = router.config.advert_interval / 2;
+        let fresh = router.rival.is_none_or(|rival| now.since(rival.last) >= often);
+        if fresh {
+            self.chat(id, EventKind::LowerPriority { from, theirs, ours, answered });
         }
-        if answers && spaced {
+        if answered && self.may_answer(id) {
             self.advertise(id);
         }
         if !fresh {
@@ -185,6 +181,12 @@ impl Engine {
         self.note_rival(id, advert);
         self.announce_after_lower(id);
         self.notify(id, NotifyKind::MasterRxLowerPri);
+    }
+
+    /// Whether an advert may be answered with one: not if we have just sent one.
+    fn may_answer(&self, id: RouterId) -> bool {
+        let last = self.routers[id].last_advert;
+        last.is_none_or(|last| self.now.mono.since(last) >= ANSWER_GAP)
     }
 
     /// Tells of a second master, now and then again while it stays.

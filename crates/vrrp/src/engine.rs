@@ -363,6 +363,13 @@ impl Engine {
         self.out(Output::Event(Event { time: self.now, router: Some(id), name, kind }));
     }
 
+    /// Tells people about an ordinary advert, if there were not too many of late.
+    pub(crate) fn chat(&mut self, id: RouterId, kind: EventKind) {
+        if self.routers[id].peers.may_chat(self.now.mono) {
+            self.event(id, kind);
+        }
+    }
+
     /// Tells people about a group.
     pub(crate) fn group_event(&mut self, group: usize, kind: EventKind) {
         let name = self.groups[group].config.name.clone();

@@ -21,6 +21,11 @@ const TELL_AGAIN: Duration = Duration::from_secs(300);
 /// The least time between two tellings of the same trouble, accepted adverts between or not.
 const TELL_GAP: Duration = Duration::from_secs(10);
 
+/// Lines about ordinary adverts that one router may cause in a row.
+const CHAT: u32 = 12;
+/// After this long it may cause one more.
+const CHAT_REFILL: Duration = Duration::from_secs(5);
+
 /// Another router.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
@@ -54,7 +59,6 @@ pub(crate) enum Trouble {
     Interval,
     Clock,
     Loop,
-    LowerPriority,
 }
 
 impl From<&Rejection> for Trouble {
@@ -79,11 +83,14 @@ pub(crate) struct Peers {
     /// Sender and last stamp, most recent last.
     marks: Vec<(IpAddr, u64)>,
     told: Vec<Told>,
+    /// Lines that may still be told about ordinary adverts, and since when.
+    chat: (u32, Time),
 }
 
 impl Peers {
     pub(crate) fn new(transport: &Transport) -> Self {
-        let mut peers = Self { list: Vec::new(), marks: Vec::new(), told: Vec::new() };
+        let chat = (CHAT, Time::ZERO);
+        let mut peers = Self { list: Vec::new(), marks: Vec::new(), told: Vec::new(), chat };
         peers.configure(transport);
         peers
     }
@@ -167,6 +174,22 @@ impl Peers {
             }
         }
         self.told.push(Told { address, trouble, at: now, settled: false });
+        true
+    }
+
+    /// Whether to tell of an ordinary advert. In normal life always; masters that alternate with
+    /// each advert, or somebody who sends a thousand of them, do not fill the log.
+    pub(crate) fn may_chat(&mut self, now: Time) -> bool {
+        let (left, since) = &mut self.chat;
+        let earned = now.since(*since).as_nanos() / CHAT_REFILL.as_nanos();
+        if earned > 0 {
+            *left = CHAT.min(left.saturating_add(u32::try_from(earned).unwrap_or(CHAT)));
+            *since = now;
+        }
+        if *left == 0 {
+            return false;
+        }
+        *left -= 1;
         true
     }
 
@@ -254,6 +277,13 @@ mod tests {
             })
             .count();
         assert_eq!(told, TOLD);
+    }
+
+    #[test]
+    fn chatter_has_an_end() {
+        let mut peers = unicast(1);
+        let lines = (0..3600).filter(|n| peers.may_chat(Time::from_millis(n * 1000))).count();
+        assert!((700..=740).contains(&lines), "in an hour of a line a second: {lines}");
     }
 
     #[test]

@@ -126,7 +126,8 @@ fn the_right_advert_is_believed() {
 #[test]
 fn each_way_of_being_wrong_has_its_counter() {
     type Spoil = fn(Version) -> Vec<u8>;
-    let cases: [(&str, Spoil, fn(&Statistics) -> u64); 7] = [
+    type Counter = fn(&Statistics) -> u64;
+    let cases: [(&str, Spoil, Counter); 7] = [
         ("TTL", |v| with_payload(254, &advert(v)[20..]), |s| s.ip_ttl_err),
         (
             "version",

@@ -206,6 +206,7 @@ impl Story {
             0 => self.lan.faults[segment].loss = self.rng.u32(0..=400),
             1 => self.lan.faults[segment].duplicates = self.rng.u32(0..=300),
             2 => {
+                self.lan.faults[segment].ordered = false;
                 let most = self.interval.as_micros() as u64;
                 self.lan.faults[segment].delay.1 =
                     Duration::from_micros(self.rng.u64(200..=most.max(201)));
@@ -329,13 +330,13 @@ impl Story {
         self.lan.run(rest);
         self.look()?;
         self.check_masters()?;
-        let events: usize = self.lan.nodes.iter().map(|node| transitions(node)).sum();
+        let events: usize = self.lan.nodes.iter().map(transitions).sum();
         let packets = self.lan.packets;
         let time = self.interval * 6;
         self.lan.run(time);
         self.look()?;
         self.check_masters()?;
-        if events != self.lan.nodes.iter().map(|node| transitions(node)).sum::<usize>() {
+        if events != self.lan.nodes.iter().map(transitions).sum::<usize>() {
             return Err("no rest: states still change in the calm".into());
         }
         let adverts = 7 * self.names.len() * (nodes - 1).max(1) + self.names.len();

@@ -25,6 +25,8 @@ pub struct Faults {
     pub duplicates: u32,
     /// Least and greatest delay.
     pub delay: (Duration, Duration),
+    /// Packets do not overtake each other, as in a switch.
+    pub ordered: bool,
     /// Nodes with different numbers do not hear each other.
     pub cell: Vec<u8>,
     /// Nodes that are not heard (but hear).
@@ -35,7 +37,8 @@ impl Faults {
     /// A segment that works.
     pub fn none(nodes: usize) -> Self {
         let delay = (Duration::from_micros(50), Duration::from_micros(150));
-        Self { loss: 0, duplicates: 0, delay, cell: vec![0; nodes], mute: vec![false; nodes] }
+        let (cell, mute) = (vec![0; nodes], vec![false; nodes]);
+        Self { loss: 0, duplicates: 0, delay, ordered: true, cell, mute }
     }
 }
 
@@ -123,6 +126,8 @@ pub struct Lan {
     pub no_gap: Vec<String>,
     flights: BinaryHeap<Reverse<Flight>>,
     seq: u64,
+    /// When the last packet from one node arrives at another.
+    last_arrival: BTreeMap<(usize, usize, usize), Time>,
     /// A resume may repeat Hold or Withdraw.
     resuming: bool,
 }
@@ -162,6 +167,7 @@ impl Lan {
             no_gap: Vec::new(),
             flights: BinaryHeap::new(),
             seq: 0,
+            last_arrival: BTreeMap::new(),
             resuming: false,
         }
     }
@@ -441,7 +447,12 @@ impl Lan {
                 let (min, max) = self.faults[segment].delay;
                 let delay = self.rng.u64(min.as_nanos() as u64..=max.as_nanos() as u64);
                 self.seq += 1;
-                let at = self.now + Duration::from_nanos(delay);
+                let mut at = self.now + Duration::from_nanos(delay);
+                let last = self.last_arrival.entry((segment, from, to)).or_default();
+                if self.faults[segment].ordered {
+                    at = at.max(*last);
+                }
+                *last = at;
                 let packet = packet.clone();
                 self.flights.push(Reverse(Flight { at, seq: self.seq, to, segment, packet }));
             }
