@@ -67,6 +67,14 @@ impl Channel {
         Ok(Self { fd })
     }
 
+    /// Another handle to the same end.
+    ///
+    /// # Errors
+    /// Out of descriptors.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { fd: self.fd.try_clone()? })
+    }
+
     /// Sends a message of 1 to [`MAX_MESSAGE`] bytes with up to [`MAX_DESCRIPTORS`] descriptors,
     /// all or nothing.
     ///
