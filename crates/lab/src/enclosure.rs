@@ -11,6 +11,7 @@
 //! ```
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::Command;
 use std::{env, fs, process};
 
@@ -38,6 +39,16 @@ pub(crate) const FILES: &str = "/run";
 ///
 /// When the kernel refuses the namespaces; the message says what an administrator can do.
 pub fn enter() -> Result<(), LabError> {
+    enter_known_as(None)
+}
+
+/// As [`enter`]; the process id of the inner process, as the rest of the system sees it, is
+/// written to `register` while it runs, so that others can join ([`crate::interactive::join`]).
+///
+/// # Errors
+///
+/// As for [`enter`], and when the file cannot be written.
+pub fn enter_known_as(register: Option<&Path>) -> Result<(), LabError> {
     if env::var_os(MARK).is_some() {
         return settle();
     }
@@ -59,9 +70,16 @@ pub fn enter() -> Result<(), LabError> {
         inner.arg0(name);
     }
     inner.args(arguments).env(MARK, "1");
-    let status = inner
-        .status()
-        .map_err(|source| LabError::Io { what: "start the program again".into(), source })?;
+    let again = |source| LabError::Io { what: "start the program again".into(), source };
+    let mut inner = inner.spawn().map_err(again)?;
+    if let Some(path) = register {
+        fs::write(path, inner.id().to_string())
+            .map_err(|source| LabError::Io { what: format!("write {}", path.display()), source })?;
+    }
+    let status = inner.wait().map_err(again)?;
+    if let Some(path) = register {
+        let _ = fs::remove_file(path);
+    }
     process::exit(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)));
 }
 

@@ -15,7 +15,9 @@ use std::io;
 
 pub mod capture;
 pub mod daemon;
+pub mod demo;
 mod enclosure;
+pub mod interactive;
 pub mod journal;
 pub mod meter;
 mod namespace;
@@ -25,7 +27,7 @@ mod topology;
 pub mod voice;
 pub mod watch;
 
-pub use enclosure::{enclosed, enter};
+pub use enclosure::{enclosed, enter, enter_known_as};
 pub use namespace::Namespace;
 pub use topology::{Clock, Lab, Plan};
 
@@ -57,6 +59,14 @@ pub enum LabError {
         line: String,
         /// What it printed.
         stderr: String,
+    },
+    /// Something did not happen in time.
+    #[error("waited {limit:?} in vain: {what}")]
+    Late {
+        /// What should have happened.
+        what: String,
+        /// How long we waited.
+        limit: std::time::Duration,
     },
     /// Something that should be there is not.
     #[error("{0} is gone")]

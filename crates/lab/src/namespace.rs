@@ -31,7 +31,7 @@ pub struct Namespace {
 impl Namespace {
     /// Makes a namespace called `name` whose `/run` and `/tmp` are `root/run` and `root/tmp`.
     ///
-    /// `bind` lists files that shall be visible inside: each source appears at `/run/NAME`.
+    /// `bind` lists files that shall be visible inside: each source appears at `/run/lab/NAME`.
     ///
     /// # Errors
     ///
@@ -167,12 +167,12 @@ fn move_in(root: &Path, bind: &[(PathBuf, String)]) -> Result<i32, LabError> {
     let io = |what: String| move |source: io::Error| LabError::Io { what, source };
     unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
         .map_err(|errno| LabError::Io { what: "make a namespace".into(), source: errno.into() })?;
-    for directory in ["run", "tmp"] {
+    for directory in ["run/lab", "tmp"] {
         let path = root.join(directory);
         std::fs::create_dir_all(&path).map_err(io(format!("create {}", path.display())))?;
     }
     for (source, name) in bind {
-        let target = root.join("run").join(name);
+        let target = root.join("run/lab").join(name);
         std::fs::write(&target, "").map_err(io(format!("create {}", target.display())))?;
         bind_mount(source, &target)?;
     }

@@ -62,6 +62,13 @@ impl Subject {
         (answer.status.success() && ours).then_some(Self { kind: Kind::Standfast, program })
     }
 
+    /// Standfast, which is the calling program itself.
+    #[must_use]
+    pub fn this_program() -> Option<Self> {
+        let program = std::env::current_exe().ok()?;
+        Some(Self { kind: Kind::Standfast, program })
+    }
+
     /// Every ordered pair of what is installed, Keepalived with itself first.
     #[must_use]
     pub fn pairs() -> Vec<(Self, Self)> {

@@ -85,12 +85,12 @@ pub struct Lab {
     base: TempDir,
 }
 
-/// Names of the daemons' programs inside of a machine: `/run/keepalived`, `/run/standfast`.
+/// The daemons' programs inside of a machine: `/run/lab/keepalived`, `/run/lab/standfast`.
 fn binds() -> Vec<(PathBuf, String)> {
     [Subject::keepalived(), Subject::standfast()]
         .into_iter()
         .flatten()
-        .map(|subject| (subject.program().to_owned(), format!("{subject}.bin")))
+        .map(|subject| (subject.program().to_owned(), subject.to_string()))
         .collect()
 }
 
@@ -104,7 +104,7 @@ impl Lab {
         Self::build_with(plan, &binds())
     }
 
-    /// As [`Lab::build`], with the given programs visible in each machine as `/run/NAME`.
+    /// As [`Lab::build`], with the given programs visible in each machine as `/run/lab/NAME`.
     ///
     /// # Errors
     ///
@@ -270,7 +270,7 @@ impl Lab {
     ) -> Result<&Daemon, LabError> {
         self.daemons[number - 1] = None;
         self.write(number, "/run/keepalived.conf", config)?;
-        let program = format!("/run/{subject}.bin");
+        let program = format!("/run/lab/{subject}");
         let daemon =
             Daemon::start(&self.nodes[number - 1], subject, &program, arguments, self.clock)?;
         Ok(self.daemons[number - 1].insert(daemon))

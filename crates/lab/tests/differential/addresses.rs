@@ -178,7 +178,7 @@ fn routes(stage: &mut Stage) {
     2001:db8:5::/64 via 2001:db8::9 dev eth0
   }",
     );
-    let commands = ["ip -j -d route show table all", "ip -j -d -6 route show table all"];
+    let commands = ["ip -j -d route show table all"];
     // The seven, and the local table's entry for the address itself.
     held_while_master(stage, &conf, &commands, 8);
 }

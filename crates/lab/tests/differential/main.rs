@@ -9,6 +9,7 @@
 
 mod addresses;
 mod conf;
+mod demonstration;
 mod differences;
 mod election;
 mod faults;
@@ -82,8 +83,9 @@ fn main() -> ExitCode {
         let text = info.payload_as_str().unwrap_or("panicked");
         COMPLAINT.set(format!("{place}: {text}"));
     }));
-    let families: [(&str, &'static [Scenario]); 10] = [
+    let families: [(&str, &'static [Scenario]); 11] = [
         ("addresses", addresses::SCENARIOS),
+        ("demonstration", demonstration::SCENARIOS),
         ("election", election::SCENARIOS),
         ("faults", faults::SCENARIOS),
         ("groups", groups::SCENARIOS),

@@ -184,7 +184,7 @@ fn second_daemon(stage: &mut Stage) {
     let conf = Conf::v3();
     let started = stage.start(1, &conf);
     stage.gets(1, VIP, started, conf.down());
-    let program = format!("/run/{}.bin", stage.first);
+    let program = format!("/run/lab/{}", stage.first);
     // It says that one is running already, and leaves that one alone.
     let line = format!("{program} -n -l -f /run/keepalived.conf 2>&1 || true");
     let output = stage.lab.node(1).feed(&["sh", "-c", &line], "").expect("sh");
