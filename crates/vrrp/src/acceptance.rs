@@ -241,8 +241,10 @@ fn check_v2_auth(router: &Router, packet: &Packet<'_>) -> Result<Option<u32>, Re
                 return Err(Rejection::AhInvalid);
             }
             let (got, last) = (ah.sequence(), router.ah_sequence);
-            // Once the numbers are used up they begin anew.
-            if got <= last && last < ah::LAST_SEQUENCE {
+            // Two masters that count in step must hear each other, or both remain. And once the
+            // numbers are used up they begin anew.
+            let in_step = got == last && router.ah_from != Some(packet.from);
+            if got <= last && !in_step && last < ah::LAST_SEQUENCE {
                 return Err(Rejection::AhReplay { got, last });
             }
             Ok(Some(got))

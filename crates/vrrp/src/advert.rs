@@ -30,7 +30,10 @@ impl Engine {
             Auth::Hmac(config) => {
                 router.hmac_sent = stamp_number(next_stamp(config, router.hmac_sent, now));
             }
-            Auth::Ah(_) => router.ah_sequence = router.ah_sequence.saturating_add(1),
+            Auth::Ah(_) => {
+                router.ah_sequence = router.ah_sequence.saturating_add(1);
+                router.ah_from = None;
+            }
             Auth::None | Auth::Pass(_) => {}
         }
         let mut nth = 0;

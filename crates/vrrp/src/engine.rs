@@ -259,6 +259,7 @@ impl Engine {
         let router = &mut self.routers[id];
         if let Some(sequence) = advert.ah_sequence {
             router.ah_sequence = sequence;
+            router.ah_from = Some(from);
         }
         if let Some((mark, off)) = advert.hmac {
             router.peers.set_mark(from, mark);

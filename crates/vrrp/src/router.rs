@@ -64,7 +64,10 @@ pub(crate) struct Router {
     pub(crate) heard_anybody: bool,
     pub(crate) told_nobody: bool,
     pub(crate) peers: Peers,
+    /// Last AH sequence number sent or accepted: all routers of a VRID count together.
     pub(crate) ah_sequence: u32,
+    /// Whose it was; `None` if ours.
+    pub(crate) ah_from: Option<IpAddr>,
     pub(crate) ip_id: u16,
     pub(crate) hmac_sent: u64,
     pub(crate) last_transition: Option<TransitionRecord>,
@@ -125,6 +128,7 @@ impl Router {
             told_nobody: false,
             peers: Peers::new(&config.transport),
             ah_sequence: 0,
+            ah_from: None,
             ip_id: 0,
             hmac_sent: 0,
             last_transition: None,
