@@ -2,5 +2,6 @@
 //! `seeds/`, so that `make test` notices at once when one of them breaks.
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod engine;
 pub mod packet;

@@ -1,0 +1,37 @@
+//! Any bytes through the configuration language: nothing panics or hangs, every finding can be
+//! shown, and what was recorded loads again to the same.
+//!
+//! A NUL parts the bytes into `keepalived.conf` and the files `1.conf`, `2.conf`, … that it may
+//! include.
+
+use std::path::Path;
+
+use config::files::MemoryFiles;
+use config::{Options, render};
+
+/// Loads the bytes, shows all findings, loads the recording.
+pub fn run(data: &[u8]) {
+    let path = Path::new("/keepalived.conf");
+    let mut files = MemoryFiles::new();
+    for (index, text) in data.split(|&byte| byte == 0).take(4).enumerate() {
+        files = match index {
+            0 => files.with(path, text),
+            _ => files.with(format!("/{index}.conf"), text),
+        };
+    }
+    let options = Options { config_id: "one".to_owned(), all_checks: false, seed: 1 };
+    let loaded = config::load(&files, path, &options);
+
+    let mut findings = loaded.diagnostics.clone();
+    render::sort(&mut findings, &loaded.sources);
+    for finding in &findings {
+        let shown = render::text(finding, &loaded.sources, render::Style::default());
+        assert!(!shown.is_empty());
+    }
+    let _ = render::json(&findings, &loaded.sources);
+    let _ = render::summary(&findings);
+
+    let again = config::load_bundle(&loaded.bundle);
+    assert_eq!(format!("{:?}", again.tree), format!("{:?}", loaded.tree));
+    assert_eq!(again.diagnostics.len(), loaded.diagnostics.len());
+}
