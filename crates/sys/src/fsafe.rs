@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::fcntl::OFlag;
+use nix::sys::stat::{Mode, umask};
 
 /// How many names are tried before we give up.
 const ATTEMPTS: usize = 100;
@@ -33,7 +34,7 @@ pub fn replace(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
 
 /// Sets the umask of this process: permission bits that new files do not get.
 pub fn set_umask(mask: u32) {
-    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
+    umask(Mode::from_bits_truncate(mask));
 }
 
 /// Opens a file for appending, creates it with permission bits `mode` if needed. It must be a

@@ -1,15 +1,22 @@
 //! Kernel adapters other than netlink: raw sockets, timers, processes, limits, logging.
 //!
 //! Thin and safe: each module wraps one thing of the kernel, keeps no policy, and returns
-//! [`std::io::Error`] unless more can be said. `unsafe` lives in the few modules that speak to libc
-//! directly (`ffi`, `mmsg`, `signals`, `channel`), one reason per block.
+//! [`std::io::Error`] unless more can be said. `unsafe` is confined to calls that nix does not wrap
+//! as we need them, one reason per block; most of it is in `ffi`, `mmsg` and `process::spawn`.
 //!
 //! | to | see |
 //! |---|---|
 //! | wait for descriptors, a deadline, other threads | [`event_loop`], [`clock`], [`signals`] |
 //! | speak VRRP, ARP and ND | [`vrrp_socket`], [`arp`] |
+//! | start programs, and ourselves again | [`process`], [`inherited`], [`users`], [`daemon`] |
+//! | talk and share memory between our processes | [`channel`], [`memfd`] |
+//! | change what we may and how we are scheduled | [`caps`], [`sched`], [`limits`], [`netns`] |
+//! | read and write kernel settings | [`sysctl`] |
+//! | hear of other processes | [`proc_events`] |
+//! | write files and logs safely | [`pidfile`], [`fsafe`], [`logging`] |
 
 pub mod arp;
+pub mod caps;
 pub mod channel;
 pub mod clock;
 pub mod daemon;
@@ -21,8 +28,11 @@ pub mod limits;
 pub mod logging;
 pub mod memfd;
 mod mmsg;
+pub mod netns;
 pub mod pidfile;
+pub mod proc_events;
 pub mod process;
+pub mod sched;
 pub mod signals;
 pub mod sysctl;
 pub mod users;
