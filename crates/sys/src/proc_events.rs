@@ -112,7 +112,8 @@ impl ProcEvents {
         message.extend([0; 2]);
         message.extend(sequence.to_ne_bytes());
         message.extend([0; 4]);
-        for number in [PROC, PROC, sequence, 0] {
+        // The answer carries the last of them plus one; it overwrites the one before.
+        for number in [PROC, PROC, sequence, sequence] {
             message.extend(number.to_ne_bytes());
         }
         message.extend(4_u16.to_ne_bytes());

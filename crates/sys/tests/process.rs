@@ -12,6 +12,7 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::unistd::pipe2;
 use standfast_sys as sys;
+use sys::channel::{Channel, Incoming};
 use sys::process::{Child, Command, Credentials, Group, Stdio, Step, reap_adopted};
 
 const SIGKILL: i32 = 9;
@@ -212,4 +213,82 @@ fn only_strangers_are_reaped() {
     // All children of this test process are claimed, ended or not.
     assert_eq!(reap_adopted(|_| true), 0);
     assert_eq!(child.wait().unwrap().code(), Some(3));
+}
+
+/// Runs one test of this file in a new process, as the program that [`Command::itself`] is. It
+/// knows by the environment that it is meant.
+fn myself(test: &str) -> Command {
+    Command::itself().name("myself").args(["--exact", test, "--nocapture"]).env("MEANT", test)
+}
+
+fn is_meant(test: &str) -> bool {
+    std::env::var("MEANT").is_ok_and(|meant| meant == test)
+}
+
+#[test]
+fn a_role_finds_its_descriptors() {
+    const TEST: &str = "a_role_finds_its_descriptors";
+    if is_meant(TEST) {
+        let file = File::from(sys::inherited::take(5).unwrap());
+        let channel = Channel::from_fd(sys::inherited::take(3).unwrap()).unwrap();
+        assert!(sys::inherited::take(4).is_err());
+        channel.send(&sys::memfd::read_all(&file, 100).unwrap(), &[]).unwrap();
+        return;
+    }
+    let (here, there) = Channel::pair().unwrap();
+    let file = sys::memfd::sealed("launch", b"contents").unwrap();
+    let mut child = myself(TEST)
+        .descriptor(there.into(), 3)
+        .descriptor(file.into(), 5)
+        .stderr(Stdio::Inherit)
+        .spawn()
+        .unwrap();
+    assert!(child.wait().unwrap().success());
+    let Incoming::Message { bytes, .. } = here.receive().unwrap() else { panic!("no message") };
+    assert_eq!(bytes, b"contents");
+}
+
+#[test]
+fn a_daemon_is_ready_when_it_says_so() {
+    const TEST: &str = "a_daemon_is_ready_when_it_says_so";
+    if is_meant(TEST) {
+        let starting = sys::daemon::daemonize().unwrap();
+        // From here on in the daemon. It prints, then leaves the terminal.
+        println!("session {}", nix::unistd::getsid(None).unwrap() != nix::unistd::getpid());
+        if std::env::var_os("FAIL").is_some() {
+            starting.failed(6).unwrap();
+        } else {
+            starting.ready().unwrap();
+        }
+        println!("this goes nowhere");
+        std::process::exit(0);
+    }
+    let (mut reader, writer) = pipe();
+    let mut child = myself(TEST).stdout(Stdio::Descriptor(writer)).spawn().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    assert!(text.contains("session true") && !text.contains("nowhere"), "{text}");
+    let mut child = myself(TEST).env("FAIL", "1").spawn().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(6));
+}
+
+#[test]
+fn limits_and_scheduling_are_given_back() {
+    const TEST: &str = "limits_and_scheduling_are_given_back";
+    if is_meant(TEST) {
+        // Everything here concerns this process, in which nothing else runs.
+        sys::limits::remember();
+        let report = "ulimit -n; ulimit -c; nice; taskset -p $$ | sed 's/.*: //'; \
+                      ulimit -Hn";
+        let before = output(shell(report));
+        let soft = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
+        sys::limits::raise_descriptors(soft.unwrap().0 + 1).unwrap();
+        sys::limits::allow_core_dumps().unwrap();
+        sys::sched::set_affinity(&sys::sched::affinity().unwrap()[..1]).unwrap();
+        assert_eq!(output(shell(report)), before);
+        return;
+    }
+    let mut child = myself(TEST).stderr(Stdio::Inherit).spawn().unwrap();
+    assert!(child.wait().unwrap().success());
 }
