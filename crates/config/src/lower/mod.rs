@@ -8,6 +8,9 @@
 //! ```
 
 mod address;
+mod balancer;
+mod bfd;
+mod checker;
 mod complete;
 mod context;
 mod global;
@@ -18,7 +21,9 @@ mod names;
 mod route;
 mod rule;
 mod script;
+mod server;
 mod track;
+mod url;
 
 pub use context::NotActedOn;
 pub use names::{BuiltinNames, NameKind, NameTables};
@@ -214,13 +219,35 @@ impl Lowering {
         }
     }
 
+    /// BFD and the balancer.
     fn elsewhere(
         &mut self,
         cx: &mut Context<'_>,
         item: &Item,
         keyword: &'static crate::keywords::Keyword,
     ) {
-        cx.unhandled(keyword, item);
+        match keyword.name {
+            "bfd_instance" => {
+                let names = &self.names;
+                let Some(name) = cx.block_name(item, keyword, names, Kind::Bfd) else { return };
+                let bfd = cx.bfd(item, name.clone(), &self.model.bfd_instances);
+                let weight = bfd.as_ref().map(|bfd| bfd.weight);
+                self.model.bfd_instances.extend(bfd);
+                self.define(Kind::Bfd, item, &name, weight);
+            }
+            "SSL" => self.model.ssl = Some(cx.ssl(item)),
+            "virtual_server_group" => {
+                let names = &self.names;
+                let Some(name) = cx.block_name(item, keyword, names, Kind::Group) else { return };
+                self.names.define(Kind::Group, &name, Setting::default());
+                self.model.virtual_server_groups.push(cx.server_group(item, name));
+            }
+            "virtual_server" => {
+                let server = cx.virtual_server(item, keyword, &self.names, &self.model);
+                self.model.virtual_servers.extend(server);
+            }
+            _ => cx.unhandled(keyword, item),
+        }
     }
 
     /// What needs all blocks.

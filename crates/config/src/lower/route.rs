@@ -399,8 +399,7 @@ impl Context<'_> {
                     hop.weight = weight.and_then(|(w, _)| u16::try_from(w).ok()).unwrap_or(1);
                 }
                 _ => {
-                    hop.realms =
-                        self.valued(draft, keyword, next, words, Self::realms);
+                    hop.realms = self.valued(draft, keyword, next, words, Self::realms);
                 }
             }
         }

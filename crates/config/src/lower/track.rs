@@ -77,6 +77,11 @@ impl Names {
         self.seen.get(&(kind, name.into()))
     }
 
+    /// Whether the name is defined anywhere in the file.
+    pub(super) fn later(&self, kind: Kind, name: &str) -> bool {
+        self.anywhere.contains_key(&(kind, name.into()))
+    }
+
     pub(super) fn define(&mut self, kind: Kind, name: &Name, weight: Setting<Weight>) {
         let definition = Definition { span: name.span, weight };
         self.seen.insert((kind, name.text.as_str().into()), definition);

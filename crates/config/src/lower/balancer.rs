@@ -1,0 +1,802 @@
+//! `SSL`, `virtual_server_group`, and `virtual_server`.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::context::{Context, Words, Written, or_default, parse_network, unsigned};
+use super::server::{Inherited, ServerDraft};
+use super::track::{Kind, Names};
+use crate::diagnostic::{Diagnostic, Language};
+use crate::keywords::{BlockId, Keyword};
+use crate::model::balancer::{
+    Forwarding, GroupEntry, Protocol, Scheduler, SchedulerFlags, Service, SorryServer, Tunnel,
+    TunnelChecksum, VsSpan,
+};
+use crate::model::{
+    Command, Family, Global, Model, Name, Secret, Setting, Ssl, VirtualServer, VirtualServerGroup,
+};
+use crate::source::Span;
+use crate::tree::{Item, Token};
+
+/// 31 days, which is all that IPVS can count.
+const PERSISTENCE_MAX: i64 = 31 * 24 * 3600;
+
+/// A `virtual_server` as it is written.
+struct Draft {
+    service: Service,
+    family: Option<Family>,
+    scheduler: Written<Scheduler>,
+    flags: SchedulerFlags,
+    forwarding: Written<Forwarding>,
+    one_packet: Option<Span>,
+    persistence_engine: Option<String>,
+    persistence_timeout: Option<Duration>,
+    persistence_granularity: Option<u8>,
+    protocol: Written<Protocol>,
+    ha_suspend: bool,
+    alpha: bool,
+    omega: bool,
+    quorum: Written<u32>,
+    hysteresis: Written<u32>,
+    quorum_up: Option<Command>,
+    quorum_down: Option<Command>,
+    weight: Written<u32>,
+    inhibit: Written<bool>,
+    sorry: Option<(SocketAddr, Span)>,
+    sorry_inhibit: bool,
+    sorry_forwarding: Written<Forwarding>,
+    inherited: Inherited,
+    servers: Vec<ServerDraft>,
+    span: Span,
+}
+
+impl Draft {
+    fn new(service: Service, span: Span) -> Self {
+        Self {
+            service,
+            family: None,
+            scheduler: None,
+            flags: SchedulerFlags::default(),
+            forwarding: None,
+            one_packet: None,
+            persistence_engine: None,
+            persistence_timeout: None,
+            persistence_granularity: None,
+            protocol: None,
+            ha_suspend: false,
+            alpha: false,
+            omega: false,
+            quorum: None,
+            hysteresis: None,
+            quorum_up: None,
+            quorum_down: None,
+            weight: None,
+            inhibit: None,
+            sorry: None,
+            sorry_inhibit: false,
+            sorry_forwarding: None,
+            inherited: Inherited::default(),
+            servers: Vec::new(),
+            span,
+        }
+    }
+}
+
+impl Context<'_> {
+    /// An `SSL` block.
+    pub(super) fn ssl(&mut self, block: &Item) -> Ssl {
+        let mut ssl = Ssl::default();
+        for item in block.items() {
+            let Some(keyword) = self.keyword(BlockId::Ssl, item) else { continue };
+            let Some(token) = self.argument(item, keyword) else { continue };
+            match keyword.name {
+                "password" => ssl.password = Some(Secret::new(token.as_bytes())),
+                "ca" => ssl.ca = Some(token.to_string().into()),
+                "certificate" => ssl.certificate = Some(token.to_string().into()),
+                "key" => ssl.key = Some(token.to_string().into()),
+                _ => self.unhandled(keyword, item),
+            }
+        }
+        ssl
+    }
+
+    /// A `virtual_server_group` block.
+    pub(super) fn server_group(&mut self, block: &Item, name: Name) -> VirtualServerGroup {
+        let mut entries: Vec<GroupEntry> = Vec::new();
+        for line in block.items() {
+            let Some(entry) = self.group_entry(line) else { continue };
+            if entries.contains(&entry) {
+                self.report(
+                    Diagnostic::warning(Language::DuplicateEntry, "the line is there twice")
+                        .at(line.line_span, "ignored")
+                        .unnoticed(),
+                );
+                continue;
+            }
+            entries.push(entry);
+        }
+        VirtualServerGroup { name, entries }
+    }
+
+    fn group_entry(&mut self, line: &Item) -> Option<GroupEntry> {
+        let first = &line.keyword;
+        if &**first == "fwmark" {
+            let mark = self.mark_number(line.args.first(), first.span)?;
+            let family = match line.args.get(1) {
+                None => None,
+                Some(word) => Some(self.family_word(word)?),
+            };
+            return Some(GroupEntry::FwMark { mark, family });
+        }
+        let port = match line.args.first() {
+            None => 0,
+            Some(token) => self.port(token, 0)?,
+        };
+        let (first, last) = self.address_range(first)?;
+        Some(GroupEntry::Addresses { first, last, port })
+    }
+
+    fn port(&mut self, token: &Token, least: i64) -> Option<u16> {
+        let (port, _) = self.integer_token(token, "port", least, 65_535)?;
+        u16::try_from(port).ok()
+    }
+
+    fn family_word(&mut self, word: &Token) -> Option<Family> {
+        match &**word {
+            "inet" => Some(Family::V4),
+            "inet6" => Some(Family::V6),
+            _ => {
+                let known = ["inet", "inet6"];
+                self.unknown_word(word, "the family", &known, "The line is ignored.");
+                None
+            }
+        }
+    }
+
+    fn mark_number(&mut self, token: Option<&Token>, at: Span) -> Option<u32> {
+        let Some(token) = token else {
+            self.report(
+                Diagnostic::fatal(Language::MissingArgument, "`fwmark` needs a number")
+                    .at(Span { start: at.end, ..at }, "expected a number"),
+            );
+            return None;
+        };
+        let (mark, _) = self.integer_token(token, "fwmark", 1, u32::MAX.into())?;
+        u32::try_from(mark).ok()
+    }
+
+    /// `IP`, `IP-LAST`, `IP-IP` or `IP/PREFIX`.
+    fn address_range(&mut self, token: &Token) -> Option<(IpAddr, IpAddr)> {
+        let wrong = |cx: &mut Self, why: &str| {
+            cx.report(
+                Diagnostic::error(
+                    Language::BadAddress,
+                    format!("`{}` is no range of addresses: {why}", &**token),
+                )
+                .at(token.span, "the line is ignored"),
+            );
+            None
+        };
+        if let Ok(ip) = token.parse::<IpAddr>() {
+            return Some((ip, ip));
+        }
+        if token.contains('/') {
+            let Ok((net, _)) = parse_network(token) else {
+                return wrong(self, "no IP/PREFIX");
+            };
+            let bits: u8 = if net.address.is_ipv4() { 32 } else { 128 };
+            let host = u128::MAX.checked_shr(128 - u32::from(bits - net.prefix)).unwrap_or(0);
+            let number = as_number(net.address);
+            if number & host != 0 {
+                return wrong(self, "bits of the host are set");
+            }
+            return Some((net.address, like(net.address, number | host)));
+        }
+        let Some((first, last)) = token.split_once('-') else {
+            self.bad_address(token, "virtual_server_group");
+            return None;
+        };
+        let Ok(start) = first.parse::<IpAddr>() else {
+            return wrong(self, "it does not begin with an address");
+        };
+        let end = match last.parse::<IpAddr>() {
+            Ok(end) if end.is_ipv4() == start.is_ipv4() => end,
+            Ok(_) => return wrong(self, "IPv4 and IPv6 are mixed"),
+            // Only the last part: decimal for IPv4, hexadecimal for IPv6.
+            Err(_) => {
+                let (part, most) = match start {
+                    IpAddr::V4(_) => (unsigned(last).map(u128::from), 0xff),
+                    IpAddr::V6(_) => (u128::from_str_radix(last, 16).ok(), 0xffff),
+                };
+                let Some(part) = part.filter(|p| *p <= most) else {
+                    return wrong(self, "its end is too large or no number");
+                };
+                like(start, as_number(start) & !most | part)
+            }
+        };
+        if as_number(end) <= as_number(start) {
+            return wrong(self, "its end is not above its start");
+        }
+        Some((start, end))
+    }
+
+    /// A `virtual_server` block.
+    pub(super) fn virtual_server(
+        &mut self,
+        block: &Item,
+        keyword: &Keyword,
+        names: &Names,
+        model: &Model,
+    ) -> Option<VirtualServer> {
+        let service = self.service(block, keyword, names);
+        let span = block.line_span;
+        // What is inside is read even if the head is wrong, so that all findings are told.
+        let readable = service.is_some();
+        let mut draft = Draft::new(service.unwrap_or(Service::FwMark(0)), span);
+        for item in block.items() {
+            let Some(keyword) = self.keyword(BlockId::VirtualServer, item) else { continue };
+            let handled = self.scheduling(&mut draft, item, keyword)
+                || self.availability(&mut draft, item, keyword)
+                || self.servers(&mut draft, item, keyword, names, model);
+            if !handled && !self.inherited(&mut draft.inherited, item, keyword) {
+                self.unhandled(keyword, item);
+            }
+        }
+        readable.then(|| self.finish_service(draft, model))?
+    }
+
+    fn service(&mut self, block: &Item, keyword: &Keyword, names: &Names) -> Option<Service> {
+        let first = self.argument(block, keyword)?;
+        match &**first {
+            "fwmark" => self.mark_number(block.args.get(1), first.span).map(Service::FwMark),
+            "group" => {
+                let Some(name) = block.args.get(1) else {
+                    self.missing(block, keyword);
+                    return None;
+                };
+                let before = self.diagnostics.len();
+                let found = self.find(names, Kind::Group, name);
+                // Keepalived looks groups up at the end and says nothing about one it misses.
+                let reported = self.diagnostics.drain(before..).collect::<Vec<_>>();
+                let later = names.later(Kind::Group, name);
+                if found.is_none() && !later {
+                    self.diagnostics.extend(reported.into_iter().map(Diagnostic::unnoticed));
+                    return None;
+                }
+                Some(Service::Group(Name::new(&**name, name.span)))
+            }
+            _ => self.endpoint(&block.args).map(Service::Address),
+        }
+    }
+
+    /// `IP [PORT]`; port 0 if it is not written.
+    pub(super) fn endpoint(&mut self, words: &[Token]) -> Option<SocketAddr> {
+        let token = words.first()?;
+        let (ip, _) = self.ip_token(token, "the address", &[4, 6])?;
+        let port = match words.get(1) {
+            None => 0,
+            Some(token) => self.port(token, 1)?,
+        };
+        if let Some(extra) = words.get(2) {
+            self.report(
+                Diagnostic::warning(Language::ExtraWords, "an address and a port are enough")
+                    .at(extra.span, "ignored")
+                    .unnoticed(),
+            );
+        }
+        Some(SocketAddr::new(ip, port))
+    }
+
+    fn scheduling(&mut self, d: &mut Draft, item: &Item, keyword: &Keyword) -> bool {
+        match keyword.name {
+            "ip_family" => {
+                if let Some(word) = self.argument(item, keyword) {
+                    d.family = self.family_word(word).or(d.family);
+                }
+            }
+            "lb_algo" | "lvs_sched" => {
+                let known = Scheduler::ALL.map(|s| (s.name(), s));
+                d.scheduler = self.choice(item, keyword, &known, "wlc is used.").or(d.scheduler);
+            }
+            "lb_kind" | "lvs_method" => {
+                d.forwarding = self.forwarding(item, keyword).or(d.forwarding);
+            }
+            "hashed" | "sh-port" | "sh-fallback" | "mh-port" | "mh-fallback" => {
+                self.scheduler_flag(d, item, keyword);
+            }
+            "flag-1" => d.flags.flag1 = true,
+            "flag-2" => d.flags.flag2 = true,
+            "flag-3" => d.flags.flag3 = true,
+            "ops" => d.one_packet = Some(item.keyword.span),
+            "persistence_engine" => {
+                d.persistence_engine = self.text(item, keyword).map(|(text, _)| text);
+            }
+            "persistence_timeout" => {
+                let read = self.optional_number(item, keyword, 1, PERSISTENCE_MAX, 360);
+                if let Some((seconds, _)) = read {
+                    d.persistence_timeout = Some(Duration::from_secs(seconds.unsigned_abs()));
+                }
+            }
+            "persistence_granularity" => {
+                d.persistence_granularity = self.granularity(item, keyword);
+            }
+            "protocol" => {
+                if let Some(token) = self.argument(item, keyword) {
+                    let protocol = match token.to_ascii_uppercase().as_str() {
+                        "TCP" => Some(Protocol::Tcp),
+                        "UDP" => Some(Protocol::Udp),
+                        "SCTP" => Some(Protocol::Sctp),
+                        _ => {
+                            let known = ["TCP", "UDP", "SCTP"];
+                            self.unknown_word(token, keyword.name, &known, "UDP is used.");
+                            None
+                        }
+                    };
+                    d.protocol = protocol.map(|p| (p, token.span)).or(d.protocol);
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// A flag that belongs to one scheduler, which must be chosen above.
+    fn scheduler_flag(&mut self, d: &mut Draft, item: &Item, keyword: &Keyword) {
+        let chosen = d.scheduler.map(|(s, _)| s);
+        let fits = match keyword.name {
+            "hashed" => matches!(chosen, Some(Scheduler::Sh | Scheduler::Mh)),
+            name if name.starts_with("sh-") => chosen == Some(Scheduler::Sh),
+            _ => chosen == Some(Scheduler::Mh),
+        };
+        if !fits {
+            let scheduler = if keyword.name.starts_with("mh") { "mh" } else { "sh" };
+            self.report(
+                Diagnostic::error(
+                    Language::Conflict,
+                    format!("`{}` belongs to the scheduler {scheduler}", keyword.name),
+                )
+                .at(item.keyword.span, "ignored")
+                .help(format!("It must come after `lb_algo {scheduler}`.")),
+            );
+        } else if keyword.name.ends_with("fallback") {
+            d.flags.flag1 = true;
+        } else if keyword.name.ends_with("port") {
+            d.flags.flag2 = true;
+        }
+    }
+
+    fn granularity(&mut self, item: &Item, keyword: &Keyword) -> Option<u8> {
+        let token = self.argument(item, keyword)?;
+        let prefix = match token.parse::<std::net::Ipv4Addr>() {
+            Ok(mask) => {
+                let bits = u32::from(mask);
+                let ones = bits.leading_ones();
+                (bits.count_ones() == ones && ones > 0).then_some(ones)
+            }
+            Err(_) => {
+                unsigned(token).filter(|n| (1..=128).contains(n)).and_then(|n| n.try_into().ok())
+            }
+        };
+        let prefix = prefix.and_then(|p| u8::try_from(p).ok());
+        if prefix.is_none() {
+            self.report(
+                Diagnostic::error(
+                    Language::BadAddress,
+                    format!("`{}` is neither a mask nor a prefix length", &**token),
+                )
+                .at(token.span, "ignored")
+                .unnoticed(),
+            );
+        }
+        prefix
+    }
+
+    /// `NAT | DR | TUN …`.
+    pub(super) fn forwarding(&mut self, item: &Item, keyword: &Keyword) -> Written<Forwarding> {
+        let first = self.argument(item, keyword)?;
+        let method = match &**first {
+            "NAT" => Forwarding::Nat,
+            "DR" => Forwarding::Dr,
+            "TUN" => self.tunnel(item)?,
+            _ => {
+                let known = ["NAT", "DR", "TUN"];
+                self.unknown_word(first, keyword.name, &known, "NAT is used.");
+                return None;
+            }
+        };
+        Some((method, first.span))
+    }
+
+    fn tunnel(&mut self, item: &Item) -> Option<Forwarding> {
+        let mut words = Words::after(item);
+        words.next();
+        let (mut kind, mut port) = ("ipip", None);
+        let mut checksum: Option<(TunnelChecksum, &Token)> = None;
+        while let Some(word) = words.next() {
+            match &**word {
+                "type" => match words.next().map(|t| (&**t, t)) {
+                    Some(("ipip", _)) => kind = "ipip",
+                    Some(("gue", _)) => kind = "gue",
+                    Some(("gre", _)) => kind = "gre",
+                    other => {
+                        let token = other.map_or(word, |(_, token)| token);
+                        let known = ["ipip", "gue", "gre"];
+                        self.unknown_word(token, "type", &known, "The line is ignored.");
+                        return None;
+                    }
+                },
+                "port" => port = self.port(words.next()?, 1),
+                "nocsum" => checksum = Some((TunnelChecksum::None, word)),
+                "csum" => checksum = Some((TunnelChecksum::Full, word)),
+                "remcsum" => checksum = Some((TunnelChecksum::Remote, word)),
+                _ => {
+                    let known = ["type", "port", "nocsum", "csum", "remcsum"];
+                    self.unknown_word(word, "TUN", &known, "The line is ignored.");
+                    return None;
+                }
+            }
+        }
+        let chosen = checksum.map_or(TunnelChecksum::None, |(c, _)| c);
+        let wrong = match (kind, chosen) {
+            ("ipip", TunnelChecksum::Full | TunnelChecksum::Remote) => Some("ipip"),
+            ("gre", TunnelChecksum::Remote) => Some("gre"),
+            _ => None,
+        };
+        if let (Some(kind), Some((_, token))) = (wrong, checksum) {
+            self.report(
+                Diagnostic::error(
+                    Language::Conflict,
+                    format!("a tunnel of type {kind} has no `{}`", &**token),
+                )
+                .at(token.span, "the line is ignored"),
+            );
+            return None;
+        }
+        let tunnel = match kind {
+            "gue" => {
+                let Some(port) = port else {
+                    self.report(
+                        Diagnostic::error(
+                            Language::Incomplete,
+                            "a tunnel of type gue needs a port",
+                        )
+                        .at(item.line_span, "the line is ignored"),
+                    );
+                    return None;
+                };
+                Tunnel::Gue { port, checksum: chosen }
+            }
+            "gre" => Tunnel::Gre { checksum: chosen },
+            _ => Tunnel::Ipip,
+        };
+        Some(Forwarding::Tunnel(tunnel))
+    }
+
+    fn availability(&mut self, d: &mut Draft, item: &Item, keyword: &Keyword) -> bool {
+        match keyword.name {
+            "ha_suspend" => d.ha_suspend = true,
+            "alpha" => d.alpha = true,
+            "omega" => d.omega = true,
+            "quorum" => d.quorum = self.number(item, keyword).or(d.quorum),
+            "hysteresis" => d.hysteresis = self.number(item, keyword).or(d.hysteresis),
+            "quorum_up" => d.quorum_up = self.command(item, keyword),
+            "quorum_down" => d.quorum_down = self.command(item, keyword),
+            "weight" => d.weight = self.number(item, keyword).or(d.weight),
+            "inhibit_on_failure" => d.inhibit = self.boolean(item, keyword).or(d.inhibit),
+            "sorry_server" => {
+                if self.argument(item, keyword).is_some() {
+                    let read = self.endpoint(&item.args);
+                    d.sorry = read.map(|address| (address, item.line_span)).or(d.sorry);
+                }
+            }
+            "sorry_server_inhibit" => {
+                if d.sorry.is_none() {
+                    self.report(
+                        Diagnostic::error(
+                            Language::Conflict,
+                            "`sorry_server_inhibit` comes without a `sorry_server` above it",
+                        )
+                        .at(item.keyword.span, "ignored"),
+                    );
+                }
+                d.sorry_inhibit = d.sorry.is_some();
+            }
+            "sorry_server_lvs_method" => {
+                d.sorry_forwarding = self.forwarding(item, keyword).or(d.sorry_forwarding);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn servers(
+        &mut self,
+        d: &mut Draft,
+        item: &Item,
+        keyword: &Keyword,
+        names: &Names,
+        model: &Model,
+    ) -> bool {
+        if keyword.name != "real_server" {
+            return false;
+        }
+        if self.argument(item, keyword).is_some() {
+            d.servers.extend(self.real_server(item, names, model));
+        }
+        true
+    }
+
+    fn finish_service(&mut self, d: Draft, model: &Model) -> Option<VirtualServer> {
+        let title = title(&d.service);
+        let mark = matches!(d.service, Service::FwMark(_));
+        if d.servers.is_empty() {
+            self.report(
+                Diagnostic::error(Language::Incomplete, format!("{title} has no real servers"))
+                    .at(d.span, "not used"),
+            );
+            return None;
+        }
+        let family = self.family_of(&d, model);
+        let protocol = self.protocol(&d, mark, &title);
+        let scheduler = self.defaulted(&d.scheduler, Scheduler::Wlc, d.span, &title, "lb_algo wlc");
+        let forwarding =
+            self.defaulted(&d.forwarding, Forwarding::Nat, d.span, &title, "lb_kind NAT");
+        let persistence_timeout = self.port_zero(&d, &title);
+        let one_packet = self.one_packet(&d, protocol.value, mark);
+        let users = model.global.script_user.as_ref();
+        let as_user = |command: Option<Command>| {
+            command.map(|mut c| {
+                c.user = c.user.or_else(|| users.cloned());
+                c
+            })
+        };
+        let weight = or_default(&d.weight, 1);
+        let inhibit = or_default(&d.inhibit, false);
+        let context = super::server::Above {
+            service: &d.service,
+            title: &title,
+            family,
+            forwarding,
+            weight,
+            inhibit,
+            alpha: d.alpha,
+            inherited: &d.inherited,
+            global: &model.global,
+        };
+        let mut real_servers = Vec::with_capacity(d.servers.len());
+        let mut seen: HashMap<SocketAddr, Span> = HashMap::with_capacity(d.servers.len());
+        for draft in d.servers {
+            let Some(server) = self.finish_server(draft, &context) else { continue };
+            if let Some(first) = seen.get(&server.address) {
+                self.report(
+                    Diagnostic::error(
+                        Language::DuplicateEntry,
+                        format!("{title} has the real server {} twice", server.address),
+                    )
+                    .at(server.span.0, "not used")
+                    .also(*first, "this one is used"),
+                );
+                continue;
+            }
+            seen.insert(server.address, server.span.0);
+            real_servers.push(server);
+        }
+        let total = real_servers.iter().fold(0u32, |sum, s| sum.saturating_add(s.weight.value));
+        let quorum = self.quorum(&d.quorum, total, &title);
+        let hysteresis = self.hysteresis(&d.hysteresis, &quorum, &title);
+        let smtp_alert = checker_alert(&d.inherited.smtp_alert, &model.global, false);
+        Some(VirtualServer {
+            family,
+            delay_loop: or_default(&d.inherited.delay_loop, Duration::from_secs(60)),
+            scheduler,
+            scheduler_flags: d.flags,
+            forwarding,
+            one_packet,
+            persistence_engine: d.persistence_engine,
+            persistence_timeout,
+            persistence_granularity: d.persistence_granularity,
+            protocol,
+            ha_suspend: d.ha_suspend,
+            smtp_alert,
+            virtualhost: d.inherited.virtualhost,
+            snmp_name: d.inherited.snmp_name,
+            alpha: d.alpha,
+            omega: d.omega,
+            quorum,
+            hysteresis,
+            quorum_up: as_user(d.quorum_up),
+            quorum_down: as_user(d.quorum_down),
+            sorry_server: d.sorry.map(|(address, _)| SorryServer {
+                address,
+                inhibit: d.sorry_inhibit,
+                forwarding: or_default(&d.sorry_forwarding, forwarding.value),
+            }),
+            real_servers,
+            span: VsSpan(d.span),
+            service: d.service,
+        })
+    }
+
+    fn family_of(&mut self, d: &Draft, model: &Model) -> Family {
+        let of_group = |name: &Name| {
+            let group = model.virtual_server_groups.iter().find(|g| g.name == *name)?;
+            group.entries.iter().find_map(|entry| match entry {
+                GroupEntry::Addresses { first, .. } => Some(Family::of(first)),
+                GroupEntry::FwMark { family, .. } => *family,
+            })
+        };
+        let own = match &d.service {
+            Service::Address(address) => Some(Family::of(&address.ip())),
+            Service::Group(name) => of_group(name),
+            Service::FwMark(_) => None,
+        };
+        if let (Some(own), Some(written)) = (own, d.family)
+            && own != written
+        {
+            self.report(
+                Diagnostic::error(
+                    Language::FamilyMismatch,
+                    format!("`ip_family` says {written}, and the service is {own}"),
+                )
+                .at(d.span, format!("{own} is used")),
+            );
+        }
+        own.or(d.family)
+            .or(d.servers.first().map(|s| Family::of(&s.address.ip())))
+            .unwrap_or(Family::V4)
+    }
+
+    fn protocol(&mut self, d: &Draft, mark: bool, title: &str) -> Setting<Protocol> {
+        match (&d.protocol, mark) {
+            (Some((_, span)), true) => {
+                self.report(
+                    Diagnostic::warning(
+                        Language::NoEffect,
+                        "a service by firewall mark has no protocol",
+                    )
+                    .at(*span, "ignored"),
+                );
+                Setting::default()
+            }
+            (Some((protocol, span)), false) => Setting::written(*protocol, *span),
+            (None, true) => Setting::default(),
+            (None, false) => {
+                self.report(
+                    Diagnostic::error(
+                        Language::DefaultUsed,
+                        format!("{title} does not say its protocol"),
+                    )
+                    .at(d.span, "UDP is used")
+                    .help("Add `protocol TCP`, `protocol UDP` or `protocol SCTP`."),
+                );
+                Setting::default()
+            }
+        }
+    }
+
+    fn defaulted<T: Clone>(
+        &mut self,
+        written: &Written<T>,
+        default: T,
+        span: Span,
+        title: &str,
+        line: &str,
+    ) -> Setting<T> {
+        if written.is_none() {
+            let keyword = line.split(' ').next().unwrap_or(line);
+            self.report(
+                Diagnostic::error(Language::DefaultUsed, format!("{title} has no `{keyword}`"))
+                    .at(span, format!("`{line}` is used")),
+            );
+        }
+        or_default(written, default)
+    }
+
+    /// Port 0 is every port, and that needs persistence.
+    fn port_zero(&mut self, d: &Draft, title: &str) -> Option<Duration> {
+        let zero = matches!(&d.service, Service::Address(address) if address.port() == 0);
+        if !zero || d.persistence_timeout.is_some() {
+            return d.persistence_timeout;
+        }
+        self.report(
+            Diagnostic::error(
+                Language::Conflict,
+                format!("{title} has no port, and only a persistent service can do without"),
+            )
+            .at(d.span, "persistence_timeout 360 is used"),
+        );
+        Some(Duration::from_secs(360))
+    }
+
+    fn one_packet(&mut self, d: &Draft, protocol: Protocol, mark: bool) -> bool {
+        let Some(span) = d.one_packet else { return false };
+        if protocol == Protocol::Udp || mark {
+            return true;
+        }
+        self.report(
+            Diagnostic::error(Language::Conflict, "`ops` works with UDP only").at(span, "dropped"),
+        );
+        false
+    }
+
+    fn quorum(&mut self, written: &Written<u32>, total: u32, title: &str) -> Setting<u32> {
+        let mut quorum = or_default(written, 1);
+        if quorum.value <= total {
+            return quorum;
+        }
+        let reduced = total.max(1);
+        let mut diagnostic = Diagnostic::warning(
+            Language::Conflict,
+            format!(
+                "the quorum of {title} is {}, and all real servers together weigh {total}",
+                quorum.value
+            ),
+        );
+        if let Some((_, span)) = written {
+            diagnostic = diagnostic.at(*span, format!("{reduced} is used"));
+            quorum.force(reduced, *span);
+        }
+        self.report(diagnostic);
+        quorum
+    }
+
+    fn hysteresis(
+        &mut self,
+        written: &Written<u32>,
+        quorum: &Setting<u32>,
+        title: &str,
+    ) -> Setting<u32> {
+        let mut hysteresis = or_default(written, 0);
+        let most = quorum.value.saturating_sub(1);
+        if let (Some((value, span)), true) = (written, hysteresis.value > most) {
+            self.report(
+                Diagnostic::error(
+                    Language::OutOfRange,
+                    format!("the hysteresis of {title} must be below its quorum"),
+                )
+                .at(*span, format!("{value} is not below {}; {most} is used", quorum.value)),
+            );
+            hysteresis.force(most, *span);
+        }
+        hysteresis
+    }
+}
+
+/// `smtp_alert` of a virtual server (off unless anything says otherwise) or a real server (on).
+pub(super) fn checker_alert(
+    here: &Written<bool>,
+    global: &Global,
+    otherwise: bool,
+) -> Setting<bool> {
+    let outer = [&global.mail.alert_checker, &global.mail.alert];
+    let outer =
+        outer.into_iter().find_map(|s| s.value.map(|on| Setting { value: on, origin: s.origin }));
+    super::context::resolve(here, &outer.unwrap_or(Setting::default_of(otherwise)))
+}
+
+/// How a service is called in findings.
+fn title(service: &Service) -> String {
+    match service {
+        Service::Address(address) => {
+            format!("`virtual_server {} {}`", address.ip(), address.port())
+        }
+        Service::FwMark(mark) => format!("`virtual_server fwmark {mark}`"),
+        Service::Group(name) => format!("`virtual_server group {name}`"),
+    }
+}
+
+fn as_number(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(ip) => u32::from(ip).into(),
+        IpAddr::V6(ip) => ip.into(),
+    }
+}
+
+/// The number as an address of the same family.
+fn like(ip: IpAddr, number: u128) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => IpAddr::V4(((number & u128::from(u32::MAX)) as u32).into()),
+        IpAddr::V6(_) => IpAddr::V6(number.into()),
+    }
+}

@@ -1,0 +1,519 @@
+//! The checkers of a `real_server`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::context::{Context, Written, or_default, resolve, whole};
+use super::server::Inherited;
+use super::track::{Kind, Names};
+use crate::diagnostic::{Diagnostic, Language};
+use crate::keywords::{BlockId, Keyword, Value};
+use crate::model::checker::{
+    Checker, CheckerKind, Connection, FileWeight, Http, HttpProtocol, RecordType, Schedule,
+    UdpReply,
+};
+use crate::model::{Command, Global, Model, Name, Setting};
+use crate::tree::Item;
+
+/// A checker as it is written.
+pub(super) struct CheckerDraft {
+    kind: CheckerKind,
+    network: bool,
+    connection: ConnectionDraft,
+    schedule: ScheduleDraft,
+    /// `misc_timeout`, `host { … }` and the like need what is inherited.
+    misc_timeout: Written<Duration>,
+    hosts: Vec<ConnectionDraft>,
+}
+
+#[derive(Default, Clone)]
+struct ConnectionDraft {
+    ip: Option<IpAddr>,
+    port: Option<u16>,
+    bind_address: Option<IpAddr>,
+    bind_port: Option<u16>,
+    bind_interface: Option<Name>,
+    timeout: Written<Duration>,
+    fwmark: Option<u32>,
+}
+
+#[derive(Default)]
+struct ScheduleDraft {
+    delay_loop: Written<Duration>,
+    retry: Written<u32>,
+    delay_before_retry: Written<Duration>,
+    warmup: Written<Duration>,
+    alpha: Written<bool>,
+    log_all_failures: Written<bool>,
+}
+
+/// What the reading of a checker's own keywords fills.
+#[derive(Default)]
+struct Own {
+    http: Option<Http>,
+    helo: Option<String>,
+    record: RecordType,
+    name: Option<Name>,
+    command: Option<Command>,
+    user: Option<crate::model::ScriptUser>,
+    dynamic: bool,
+    payload: Option<Vec<u8>>,
+    reply: Option<Vec<(u8, u8)>>,
+    min_length: Option<u16>,
+    max_length: Option<u16>,
+    weight: Option<FileWeight>,
+}
+
+impl Context<'_> {
+    /// A checker's block. The outer `None`: the keyword opens no checker. The inner one: the
+    /// checker is void.
+    pub(super) fn checker(
+        &mut self,
+        block: &Item,
+        keyword: &Keyword,
+        names: &Names,
+        model: &Model,
+    ) -> Option<Option<CheckerDraft>> {
+        let Value::Block(id) = keyword.value else { return None };
+        let mut own = Own::default();
+        if matches!(id, BlockId::HttpGet | BlockId::SslGet) {
+            own.http = Some(Http {
+                tls: id == BlockId::SslGet,
+                virtualhost: None,
+                protocol: HttpProtocol::default(),
+                enable_sni: false,
+                sni_name: None,
+                fast_recovery: false,
+                tls_compliant: false,
+                urls: Vec::new(),
+            });
+        }
+        let mut draft = CheckerDraft {
+            kind: CheckerKind::Ping,
+            network: !matches!(id, BlockId::MiscCheck | BlockId::FileCheck | BlockId::BfdCheck),
+            connection: ConnectionDraft::default(),
+            schedule: ScheduleDraft::default(),
+            misc_timeout: None,
+            hosts: Vec::new(),
+        };
+        for item in block.items() {
+            let Some(keyword) = self.keyword(id, item) else { continue };
+            let handled = match id {
+                BlockId::HttpGet | BlockId::SslGet => {
+                    self.http(&mut own, &mut draft, item, keyword)
+                }
+                BlockId::SmtpCheck => self.smtp(&mut own, &mut draft, item, keyword),
+                BlockId::DnsCheck => self.dns(&mut own, item, keyword),
+                BlockId::MiscCheck => self.misc(&mut own, &mut draft, item, keyword),
+                BlockId::UdpCheck => self.udp(&mut own, item, keyword),
+                BlockId::FileCheck => self.file_check(&mut own, item, keyword, names),
+                BlockId::BfdCheck => self.bfd_check(&mut own, item, keyword, names),
+                _ => false,
+            };
+            if !handled
+                && !self.connection(&mut draft.connection, item, keyword)
+                && !self.schedule(&mut draft.schedule, item, keyword)
+            {
+                self.unhandled(keyword, item);
+            }
+        }
+        let kind = self.kind(id, own, block, model);
+        Some(kind.map(|kind| CheckerDraft { kind, ..draft }))
+    }
+
+    fn kind(&mut self, id: BlockId, own: Own, block: &Item, model: &Model) -> Option<CheckerKind> {
+        let void = |cx: &mut Self, what: &str| {
+            cx.report(
+                Diagnostic::error(
+                    Language::Incomplete,
+                    format!("`{}` has no {what}", &*block.keyword),
+                )
+                .at(block.keyword.span, "this checker is not used"),
+            );
+            None
+        };
+        match id {
+            BlockId::TcpCheck => Some(CheckerKind::Tcp),
+            BlockId::HttpGet | BlockId::SslGet => match own.http {
+                Some(http) if !http.urls.is_empty() => Some(CheckerKind::Http(http)),
+                _ => void(self, "`url`"),
+            },
+            BlockId::SmtpCheck => Some(CheckerKind::Smtp {
+                helo: own.helo.unwrap_or_else(|| "smtpchecker.keepalived.org".to_owned()),
+                hosts: Vec::new(),
+            }),
+            BlockId::DnsCheck => Some(CheckerKind::Dns {
+                record: own.record,
+                name: own.name.map_or_else(|| ".".to_owned(), |n| n.text),
+            }),
+            BlockId::MiscCheck => match own.command {
+                Some(mut command) => {
+                    command.user = own.user.or_else(|| model.global.script_user.clone());
+                    Some(CheckerKind::Misc {
+                        command,
+                        timeout: Setting::default(),
+                        dynamic: own.dynamic,
+                    })
+                }
+                None => void(self, "`misc_path`"),
+            },
+            BlockId::UdpCheck => {
+                let (min_length, max_length) =
+                    (own.min_length.unwrap_or(0), own.max_length.unwrap_or(255));
+                if min_length > max_length {
+                    return void(self, "room between min_reply_length and max_reply_length");
+                }
+                let reply = own.reply.map(|pattern| UdpReply { pattern, min_length, max_length });
+                Some(CheckerKind::Udp { payload: own.payload, reply })
+            }
+            BlockId::PingCheck => Some(CheckerKind::Ping),
+            BlockId::FileCheck => match own.name {
+                Some(file) => Some(CheckerKind::File { file, weight: own.weight }),
+                None => void(self, "usable `track_file`"),
+            },
+            BlockId::BfdCheck => match own.name {
+                Some(session) => Some(CheckerKind::Bfd { session }),
+                None => void(self, "usable `name`"),
+            },
+            _ => None,
+        }
+    }
+
+    fn connection(&mut self, c: &mut ConnectionDraft, item: &Item, keyword: &Keyword) -> bool {
+        match keyword.name {
+            "connect_ip" => c.ip = self.ip(item, keyword).map(|(ip, _)| ip).or(c.ip),
+            "connect_port" => c.port = plain(self.number(item, keyword)).or(c.port),
+            "bindto" => {
+                c.bind_address = self.ip(item, keyword).map(|(ip, _)| ip).or(c.bind_address);
+            }
+            "bind_port" => c.bind_port = plain(self.number(item, keyword)).or(c.bind_port),
+            "bind_if" => {
+                if let Some(token) = self.argument(item, keyword) {
+                    c.bind_interface = self.interface(token, keyword.name);
+                }
+            }
+            "connect_timeout" => c.timeout = self.seconds(item, keyword).or(c.timeout),
+            "fwmark" => c.fwmark = plain(self.number(item, keyword)).or(c.fwmark),
+            _ => return false,
+        }
+        true
+    }
+
+    fn schedule(&mut self, s: &mut ScheduleDraft, item: &Item, keyword: &Keyword) -> bool {
+        match keyword.name {
+            "delay_loop" => s.delay_loop = self.seconds(item, keyword).or(s.delay_loop),
+            "retry" => s.retry = self.number(item, keyword).or(s.retry),
+            "delay_before_retry" => {
+                s.delay_before_retry = self.seconds(item, keyword).or(s.delay_before_retry);
+            }
+            "warmup" => s.warmup = self.seconds(item, keyword).or(s.warmup),
+            "alpha" => s.alpha = self.boolean(item, keyword).or(s.alpha),
+            "log_all_failures" => {
+                s.log_all_failures = self.boolean(item, keyword).or(s.log_all_failures);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn http(
+        &mut self,
+        own: &mut Own,
+        draft: &mut CheckerDraft,
+        item: &Item,
+        keyword: &Keyword,
+    ) -> bool {
+        let Some(http) = &mut own.http else { return false };
+        match keyword.name {
+            "nb_get_retry" => {
+                // A number of retries as in `retry`, by its range.
+                draft.schedule.retry = self.number(item, keyword).or(draft.schedule.retry);
+            }
+            "virtualhost" => http.virtualhost = plain(self.text(item, keyword)),
+            "http_protocol" => {
+                let known = [
+                    ("1.0", HttpProtocol::V10),
+                    ("1.0C", HttpProtocol::V10Close),
+                    ("1.0c", HttpProtocol::V10Close),
+                    ("1.1", HttpProtocol::V11),
+                    ("1.1C", HttpProtocol::V11Close),
+                    ("1.1c", HttpProtocol::V11Close),
+                ];
+                let read = self.choice(item, keyword, &known, "1.0 is used.");
+                http.protocol = read.map_or(http.protocol, |(protocol, _)| protocol);
+            }
+            "fast_recovery" => on(&mut http.fast_recovery, self.boolean(item, keyword)),
+            "enable_sni" => on(&mut http.enable_sni, self.boolean(item, keyword)),
+            "sni_name" => {
+                http.enable_sni = true;
+                http.sni_name = item.args.first().map(|t| t.to_string());
+            }
+            "tls_compliant" => on(&mut http.tls_compliant, self.boolean(item, keyword)),
+            "url" => http.urls.extend(self.url(item)),
+            _ => return false,
+        }
+        true
+    }
+
+    fn smtp(
+        &mut self,
+        own: &mut Own,
+        draft: &mut CheckerDraft,
+        item: &Item,
+        keyword: &Keyword,
+    ) -> bool {
+        match keyword.name {
+            "helo_name" => own.helo = plain(self.text(item, keyword)),
+            "host" => {
+                let mut host = ConnectionDraft::default();
+                for item in item.items() {
+                    let Some(keyword) = self.keyword(BlockId::SmtpHost, item) else { continue };
+                    if !self.connection(&mut host, item, keyword) {
+                        self.unhandled(keyword, item);
+                    }
+                }
+                draft.hosts.push(host);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn dns(&mut self, own: &mut Own, item: &Item, keyword: &Keyword) -> bool {
+        match keyword.name {
+            "type" => {
+                let known = [
+                    ("A", RecordType::A),
+                    ("NS", RecordType::Ns),
+                    ("CNAME", RecordType::Cname),
+                    ("SOA", RecordType::Soa),
+                    ("MX", RecordType::Mx),
+                    ("TXT", RecordType::Txt),
+                    ("AAAA", RecordType::Aaaa),
+                    ("RRSIG", RecordType::Rrsig),
+                    ("DNSKEY", RecordType::Dnskey),
+                ];
+                let read = self.choice(item, keyword, &known, "SOA is used.");
+                own.record = read.map_or(own.record, |(record, _)| record);
+            }
+            "name" => own.name = self.text(item, keyword).map(|(n, span)| Name::new(n, span)),
+            _ => return false,
+        }
+        true
+    }
+
+    fn misc(
+        &mut self,
+        own: &mut Own,
+        draft: &mut CheckerDraft,
+        item: &Item,
+        keyword: &Keyword,
+    ) -> bool {
+        match keyword.name {
+            "misc_path" => own.command = self.bare_command(item, keyword),
+            "misc_timeout" => {
+                draft.misc_timeout = self.seconds(item, keyword).or(draft.misc_timeout);
+            }
+            "misc_dynamic" => own.dynamic = true,
+            "user" => {
+                if self.argument(item, keyword).is_some() {
+                    own.user = self.user(&item.args);
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn udp(&mut self, own: &mut Own, item: &Item, keyword: &Keyword) -> bool {
+        match keyword.name {
+            "payload" => {
+                if self.argument(item, keyword).is_some()
+                    && let Some(pattern) = self.hex(item, keyword, false)
+                {
+                    own.payload = Some(pattern.into_iter().map(|(byte, _)| byte).collect());
+                }
+            }
+            "require_reply" => own.reply = self.hex(item, keyword, true).or(own.reply.take()),
+            "min_reply_length" => {
+                own.min_length = plain(self.number(item, keyword)).or(own.min_length);
+            }
+            "max_reply_length" => {
+                own.max_length = plain(self.number(item, keyword)).or(own.max_length);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Groups of hexadecimal digits. A group of odd length begins with a lone digit as its last
+    /// byte would: `f` is 0f, `12f` is 12 0f.
+    fn hex(&mut self, item: &Item, keyword: &Keyword, wildcards: bool) -> Option<Vec<(u8, u8)>> {
+        let mut bytes = Vec::new();
+        for token in &item.args {
+            for group in token.split_whitespace() {
+                let nibbles: Option<Vec<(u8, u8)>> = group
+                    .chars()
+                    .map(|c| match c {
+                        'x' | 'X' if wildcards => Some((0, 0)),
+                        c => c.to_digit(16).and_then(|d| u8::try_from(d).ok()).map(|d| (d, 0xf)),
+                    })
+                    .collect();
+                let Some(nibbles) = nibbles else {
+                    self.report(
+                        Diagnostic::error(
+                            Language::BadSyntax,
+                            format!("`{}` takes hexadecimal digits", keyword.name),
+                        )
+                        .at(token.span, "the line is ignored"),
+                    );
+                    return None;
+                };
+                bytes.extend(nibbles.chunks(2).map(|pair| match pair {
+                    [(high, hm), (low, lm), ..] => (high << 4 | low, hm << 4 | lm),
+                    [(low, lm)] => (*low, 0xf0 | lm),
+                    [] => (0, 0),
+                }));
+            }
+        }
+        Some(bytes)
+    }
+
+    fn file_check(&mut self, own: &mut Own, item: &Item, keyword: &Keyword, names: &Names) -> bool {
+        match keyword.name {
+            "track_file" => {
+                if let Some(token) = self.argument(item, keyword)
+                    && self.find(names, Kind::File, token).is_some()
+                {
+                    own.name = Some(Name::new(&**token, token.span));
+                }
+            }
+            "weight" => own.weight = self.file_weight(item, keyword),
+            _ => return false,
+        }
+        true
+    }
+
+    fn file_weight(&mut self, item: &Item, keyword: &Keyword) -> Option<FileWeight> {
+        let token = self.argument(item, keyword)?;
+        let most = i64::from(i32::MAX);
+        let (value, _) = self.integer_token(token, "weight", -most, most)?;
+        let mut reverse = None;
+        for word in item.args.iter().skip(1) {
+            match &**word {
+                "reverse" => reverse = Some(true),
+                "noreverse" => reverse = Some(false),
+                _ => self.unknown_option(word, BlockId::TrackOptions, "`weight`"),
+            }
+        }
+        i32::try_from(value).ok().map(|value| FileWeight { value, reverse })
+    }
+
+    fn bfd_check(&mut self, own: &mut Own, item: &Item, keyword: &Keyword, names: &Names) -> bool {
+        if keyword.name != "name" {
+            return false;
+        }
+        if let Some(token) = self.argument(item, keyword)
+            && self.find(names, Kind::Bfd, token).is_some()
+        {
+            own.name = Some(Name::new(&**token, token.span));
+        }
+        true
+    }
+}
+
+impl CheckerDraft {
+    /// Applies what the servers round it say.
+    pub(super) fn finish(
+        self,
+        server: SocketAddr,
+        outer: &Inherited,
+        alpha: &Setting<bool>,
+        global: &Global,
+    ) -> Checker {
+        let (retry, delay) = match &self.kind {
+            CheckerKind::Http(_) => (1, Some(Duration::from_secs(3))),
+            CheckerKind::Dns { .. } => (3, None),
+            CheckerKind::Misc { .. } => (0, Some(Duration::from_secs(1))),
+            _ => (1, Some(Duration::from_secs(1))),
+        };
+        let s = self.schedule;
+        let inherited = |written: &Written<Duration>, default: Duration| match written {
+            Some((value, span)) => Setting::inherited(*value, *span),
+            None => Setting::default_of(default),
+        };
+        let minute = inherited(&outer.delay_loop, Duration::from_secs(60));
+        let delay_loop = resolve(&s.delay_loop, &minute);
+        let delay = delay.unwrap_or(delay_loop.value);
+        let retry = match outer.retry {
+            Some((value, span)) => Setting::inherited(value, span),
+            None => Setting::default_of(retry),
+        };
+        let schedule = Schedule {
+            delay_loop,
+            retry: resolve(&s.retry, &retry),
+            delay_before_retry: resolve(
+                &s.delay_before_retry,
+                &inherited(&outer.delay_before_retry, delay),
+            ),
+            warmup: resolve(&s.warmup, &inherited(&outer.warmup, delay_loop.value)),
+        };
+        let five = inherited(&outer.connect_timeout, Duration::from_secs(5));
+        let mut kind = self.kind;
+        match &mut kind {
+            CheckerKind::Misc { timeout, .. } => {
+                *timeout = or_default(&self.misc_timeout, delay_loop.value);
+            }
+            CheckerKind::Smtp { hosts, .. } => {
+                let each = self.hosts.iter().map(|h| h.finish(server, &five));
+                *hosts = each.collect();
+            }
+            CheckerKind::Http(http) => {
+                http.virtualhost = http.virtualhost.take().or_else(|| outer.virtualhost.clone());
+            }
+            _ => {}
+        }
+        let connection = self.network.then(|| self.connection.finish(server, &five));
+        Checker {
+            kind,
+            schedule,
+            connection,
+            alpha: resolve(&s.alpha, alpha),
+            log_all_failures: resolve(&s.log_all_failures, &global.lvs.log_all_failures),
+        }
+    }
+}
+
+impl ConnectionDraft {
+    fn finish(&self, server: SocketAddr, timeout: &Setting<Duration>) -> Connection {
+        let port = self.port.unwrap_or(server.port());
+        Connection {
+            to: SocketAddr::new(self.ip.unwrap_or(server.ip()), port),
+            bind_address: self.bind_address,
+            bind_port: self.bind_port,
+            bind_interface: self.bind_interface.clone(),
+            timeout: resolve(&self.timeout, timeout),
+            fwmark: self.fwmark.filter(|mark| *mark != 0),
+        }
+    }
+}
+
+/// The value without its place.
+pub(super) fn plain<T>(read: Written<T>) -> Option<T> {
+    read.map(|(value, _)| value)
+}
+
+fn on(place: &mut bool, read: Written<bool>) {
+    *place = plain(read).unwrap_or(*place);
+}
+
+/// `N` or `N-M`, within 100 to 599.
+pub(super) fn status_range(text: &str) -> Option<(u16, u16)> {
+    let number = |text| {
+        let code = whole(text).ok()?;
+        u16::try_from(code).ok().filter(|code| (100..=599).contains(code))
+    };
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (number(first)?, number(last)?);
+    (first <= last).then_some((first, last))
+}

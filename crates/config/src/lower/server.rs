@@ -1,0 +1,241 @@
+//! `real_server`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::balancer::checker_alert;
+use super::checker::CheckerDraft;
+use super::context::{Context, Written, or_default, resolve};
+use super::track::Names;
+use crate::diagnostic::{Diagnostic, Language};
+use crate::keywords::{BlockId, Keyword};
+use crate::model::balancer::{Forwarding, RealServer, Service, VsSpan};
+use crate::model::{Command, Family, Global, Model, Setting};
+use crate::source::Span;
+use crate::tree::Item;
+
+/// What a virtual server sets for its real servers, and a real server for its checkers.
+#[derive(Clone, Default)]
+pub(super) struct Inherited {
+    pub(super) delay_loop: Written<Duration>,
+    pub(super) retry: Written<u32>,
+    pub(super) delay_before_retry: Written<Duration>,
+    pub(super) warmup: Written<Duration>,
+    pub(super) connect_timeout: Written<Duration>,
+    pub(super) virtualhost: Option<String>,
+    pub(super) smtp_alert: Written<bool>,
+    pub(super) snmp_name: Option<String>,
+}
+
+/// A `real_server` as it is written.
+pub(super) struct ServerDraft {
+    pub(super) address: SocketAddr,
+    weight: Written<u32>,
+    forwarding: Written<Forwarding>,
+    upper: u32,
+    lower: u32,
+    inhibit: Written<bool>,
+    notify_up: Option<Command>,
+    notify_down: Option<Command>,
+    alpha: Written<bool>,
+    inherited: Inherited,
+    checkers: Vec<CheckerDraft>,
+    span: Span,
+}
+
+/// What a real server takes from its virtual server.
+pub(super) struct Above<'a> {
+    pub(super) service: &'a Service,
+    pub(super) title: &'a str,
+    pub(super) family: Family,
+    pub(super) forwarding: Setting<Forwarding>,
+    pub(super) weight: Setting<u32>,
+    pub(super) inhibit: Setting<bool>,
+    pub(super) alpha: bool,
+    pub(super) inherited: &'a Inherited,
+    pub(super) global: &'a Global,
+}
+
+impl Context<'_> {
+    /// The keywords that virtual and real servers share.
+    pub(super) fn inherited(
+        &mut self,
+        inherited: &mut Inherited,
+        item: &Item,
+        keyword: &Keyword,
+    ) -> bool {
+        let i = inherited;
+        match keyword.name {
+            "delay_loop" => i.delay_loop = self.seconds(item, keyword).or(i.delay_loop),
+            "retry" => i.retry = self.number(item, keyword).or(i.retry),
+            "delay_before_retry" => {
+                i.delay_before_retry = self.seconds(item, keyword).or(i.delay_before_retry);
+            }
+            "warmup" => i.warmup = self.seconds(item, keyword).or(i.warmup),
+            "connect_timeout" => {
+                i.connect_timeout = self.seconds(item, keyword).or(i.connect_timeout);
+            }
+            "virtualhost" => i.virtualhost = self.text(item, keyword).map(|(text, _)| text),
+            "smtp_alert" => i.smtp_alert = self.boolean(item, keyword).or(i.smtp_alert),
+            "snmp_name" => i.snmp_name = self.text(item, keyword).map(|(text, _)| text),
+            _ => return false,
+        }
+        true
+    }
+
+    /// A `real_server` block.
+    pub(super) fn real_server(
+        &mut self,
+        block: &Item,
+        names: &Names,
+        model: &Model,
+    ) -> Option<ServerDraft> {
+        let address = self.endpoint(&block.args);
+        let placeholder = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut d = ServerDraft {
+            address: address.unwrap_or(placeholder),
+            weight: None,
+            forwarding: None,
+            upper: 0,
+            lower: 0,
+            inhibit: None,
+            notify_up: None,
+            notify_down: None,
+            alpha: None,
+            inherited: Inherited::default(),
+            checkers: Vec::new(),
+            span: block.line_span,
+        };
+        for item in block.items() {
+            let Some(keyword) = self.keyword(BlockId::RealServer, item) else { continue };
+            match keyword.name {
+                "weight" => d.weight = self.number(item, keyword).or(d.weight),
+                "lvs_method" => d.forwarding = self.forwarding(item, keyword).or(d.forwarding),
+                "uthreshold" => d.upper = self.threshold(item, keyword, d.upper),
+                "lthreshold" => d.lower = self.threshold(item, keyword, d.lower),
+                "inhibit_on_failure" => d.inhibit = self.boolean(item, keyword).or(d.inhibit),
+                "notify_up" => d.notify_up = self.command(item, keyword),
+                "notify_down" => d.notify_down = self.command(item, keyword),
+                "alpha" => d.alpha = self.boolean(item, keyword).or(d.alpha),
+                _ => {
+                    if self.inherited(&mut d.inherited, item, keyword) {
+                        continue;
+                    }
+                    match self.checker(item, keyword, names, model) {
+                        Some(checker) => d.checkers.extend(checker),
+                        None => self.unhandled(keyword, item),
+                    }
+                }
+            }
+        }
+        address.map(|_| d)
+    }
+
+    fn threshold(&mut self, item: &Item, keyword: &Keyword, before: u32) -> u32 {
+        let read: Written<u32> = self.number(item, keyword);
+        read.map_or(before, |(n, _)| n)
+    }
+
+    /// Applies what the virtual server says.
+    pub(super) fn finish_server(
+        &mut self,
+        d: ServerDraft,
+        above: &Above<'_>,
+    ) -> Option<RealServer> {
+        let forwarding = resolve(&d.forwarding, &above.forwarding);
+        let tunnel = matches!(forwarding.value, Forwarding::Tunnel(_));
+        let family = Family::of(&d.address.ip());
+        if family != above.family && !tunnel {
+            self.report(
+                Diagnostic::error(
+                    Language::FamilyMismatch,
+                    format!(
+                        "the real server {} is {family}, and {} is {}",
+                        d.address.ip(),
+                        above.title,
+                        above.family
+                    ),
+                )
+                .at(d.span, "not used")
+                .help("Only a tunnel can change the family."),
+            );
+            return None;
+        }
+        let address = self.server_port(&d, above, forwarding.value);
+        let user = above.global.script_user.as_ref();
+        let as_user = |command: Option<Command>| {
+            command.map(|mut c| {
+                c.user = c.user.or_else(|| user.cloned());
+                c
+            })
+        };
+        let alpha = or_default(&d.alpha, above.alpha);
+        let outer = merged(&d.inherited, above.inherited);
+        let checkers = d
+            .checkers
+            .into_iter()
+            .map(|checker| checker.finish(address, &outer, &alpha, above.global))
+            .collect();
+        Some(RealServer {
+            address,
+            weight: resolve(&d.weight, &above.weight),
+            forwarding,
+            upper_threshold: d.upper,
+            lower_threshold: d.lower,
+            inhibit_on_failure: resolve(&d.inhibit, &above.inhibit),
+            notify_up: as_user(d.notify_up),
+            notify_down: as_user(d.notify_down),
+            alpha,
+            smtp_alert: checker_alert(&d.inherited.smtp_alert, above.global, true),
+            virtualhost: outer.virtualhost,
+            snmp_name: d.inherited.snmp_name,
+            checkers,
+            span: VsSpan(d.span),
+        })
+    }
+
+    /// Only NAT can change the port.
+    fn server_port(
+        &mut self,
+        d: &ServerDraft,
+        above: &Above<'_>,
+        forwarding: Forwarding,
+    ) -> SocketAddr {
+        let mut address = d.address;
+        let port = match above.service {
+            Service::Address(service) => service.port(),
+            Service::FwMark(_) if forwarding != Forwarding::Nat => 0,
+            Service::FwMark(_) | Service::Group(_) => return address,
+        };
+        if address.port() == 0 {
+            address.set_port(port);
+        }
+        if forwarding == Forwarding::Nat || address.port() == port {
+            return address;
+        }
+        self.report(
+            Diagnostic::warning(
+                Language::Conflict,
+                format!("the port of {} is not that of {}", d.address, above.title),
+            )
+            .at(d.span, format!("{port} is used"))
+            .help("Only NAT can change the port."),
+        );
+        address.set_port(port);
+        address
+    }
+}
+
+/// What a checker inherits: the real server's words, else the virtual server's.
+fn merged(own: &Inherited, outer: &Inherited) -> Inherited {
+    Inherited {
+        delay_loop: own.delay_loop.or(outer.delay_loop),
+        retry: own.retry.or(outer.retry),
+        delay_before_retry: own.delay_before_retry.or(outer.delay_before_retry),
+        warmup: own.warmup.or(outer.warmup),
+        connect_timeout: own.connect_timeout.or(outer.connect_timeout),
+        virtualhost: own.virtualhost.clone().or_else(|| outer.virtualhost.clone()),
+        smtp_alert: own.smtp_alert,
+        snmp_name: None,
+    }
+}
