@@ -1,2 +1,45 @@
-//! The failover role: joins vrrp, trackers, kernel and notifications.
+//! The failover role: joins the VRRP engine, trackers, the kernel and notifications.
+//!
+//! ```text
+//!  supervisor ──channel──┐                                ┌── VRRP sockets (sys)
+//!  netlink monitor ──────┤     ┌──────────────────┐       ├── addresses, routes, rules (netlink)
+//!  VRRP packets ─────────┼───► │ Role: one thread │ ◄───► ├── gratuitous ARP, ND (sys)
+//!  worker's reports ─────┤     │   vrrp::Engine   │       ├── worker thread: scripts, FIFOs (notify)
+//!  clients' questions ───┘     └──────────────────┘       └── state store (memfd), journal, clients
+//! ```
+//!
+//! | what happens | where |
+//! |---|---|
+//! | the model becomes settings of each part | [`plan`], [`scripts`], [`kernel_form`] |
+//! | the main loop | [`role`] |
+//! | what comes in | [`hearing`] |
+//! | reload, announcements, notifications | [`changing`] |
+//! | what should be in the kernel, and is | [`kernel`], [`vmac`], [`firewall`] |
+//! | what people are told | [`records`], [`report`], [`dumps`], [`api`] |
+//! | what a next life needs | [`store`] |
 #![forbid(unsafe_code)]
+
+mod announce;
+mod api;
+mod changing;
+mod dumps;
+mod firewall;
+mod hearing;
+mod ids;
+mod interfaces;
+mod kernel;
+mod kernel_form;
+pub mod launch;
+pub mod load;
+mod pacing;
+mod plan;
+mod records;
+mod report;
+mod role;
+mod scripts;
+mod sockets;
+mod store;
+mod vmac;
+
+pub use launch::{Launch, LogOptions, Options};
+pub use role::{Ended, Role, StartError};

@@ -1,3 +1,129 @@
-//! The standfast program: command line and supervisor.
+//! The standfast program: command line and supervisor. This file is its table of contents.
+//!
+//! | called as | does |
+//! |---|---|
+//! | `standfast COMMAND` | [`modern`]: check, status, explain, run, … |
+//! | `keepalived [OPTION…]` | [`keepalived`]: Keepalived's command line |
+//! | `… role failover` | [`role`]: what the supervisor starts |
 #![forbid(unsafe_code)]
-fn main() {}
+
+mod check;
+mod cli;
+mod client;
+mod laboratory;
+mod logs;
+mod reading;
+mod role;
+mod supervisor;
+mod systemd;
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use cli::keepalived::Action;
+use cli::standfast::{Cli, Command};
+
+fn main() -> ExitCode {
+    let args: Vec<String> =
+        std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let name = args.first().map_or("", String::as_str);
+    let name = Path::new(name).file_name().map_or("", |name| name.to_str().unwrap_or(""));
+    let words: Vec<&str> = args.iter().skip(1).map(String::as_str).collect();
+    ExitCode::from(match (name, words.as_slice()) {
+        (_, [supervisor::ROLE_WORD, "failover"]) => role::failover(),
+        ("genhash", _) => genhash(),
+        ("keepalived", _) => keepalived(name, &args[1..]),
+        _ => modern(),
+    })
+}
+
+/// Keepalived's face.
+fn keepalived(program: &str, args: &[String]) -> u8 {
+    match cli::keepalived::parse(args) {
+        Ok(Action::Run(options)) => supervisor::run(*options),
+        Ok(Action::Test { options, log }) => check::config_test(&options, log.as_deref()),
+        Ok(Action::Signum(number)) => {
+            println!("{number}");
+            0
+        }
+        Ok(Action::Version) => {
+            eprintln!("Standfast v{}, in place of Keepalived", env!("CARGO_PKG_VERSION"));
+            0
+        }
+        Ok(Action::Help) => print(&cli::keepalived::help(program)),
+        Ok(Action::Genhash) => genhash(),
+        Err(error) => {
+            eprintln!("{error}\nTry '{program} --help'");
+            1
+        }
+    }
+}
+
+/// Standfast's own face.
+fn modern() -> u8 {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => {
+            let _ = error.print();
+            return u8::from(error.use_stderr()) * 2;
+        }
+    };
+    let told = |result: Result<String, client::Error>| match result {
+        Ok(text) => print(&text),
+        Err(error) => {
+            eprintln!("{error}");
+            1
+        }
+    };
+    match command {
+        Command::Run { options } => keepalived("standfast run", &options),
+        Command::Check { files, pair, format, strict, explain, config_id, elsewhere, color } => {
+            check::run(&check::Request {
+                files,
+                pair,
+                format,
+                strict,
+                explain,
+                config_id,
+                elsewhere,
+                color,
+            })
+        }
+        Command::Keywords { word } => check::keywords(word.as_deref()),
+        Command::Status { role, json } => told(client::status(&role.socket, json)),
+        Command::Explain { instance, role, json } => {
+            told(client::explain(&role.socket, &instance, json))
+        }
+        Command::Handover { instance, undo, role } => {
+            told(client::handover(&role.socket, &instance, undo))
+        }
+        Command::Events { instance, follow, role, json } => {
+            let out = &mut std::io::stdout().lock();
+            told(
+                client::events(&role.socket, instance.as_deref(), follow, json, out)
+                    .map(|()| String::new()),
+            )
+        }
+        Command::Demo { nodes } => laboratory::demo(&nodes),
+        Command::Lab { nodes, action } => laboratory::lab(&nodes, action.as_ref()),
+    }
+}
+
+fn genhash() -> u8 {
+    eprintln!("genhash comes with load balancing, which this version does not have yet");
+    1
+}
+
+/// Prints to standard output; a reader that went away (`| head`) is no error.
+fn print(text: &str) -> u8 {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            eprintln!("standard output: {error}");
+            1
+        }
+        _ => 0,
+    }
+}

@@ -1,0 +1,249 @@
+//! The role's VRRP sockets: one receiver for each interface, family and protocol, whatever the
+//! number of virtual routers on it; one sender for each family.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::net::IpAddr;
+
+use sys::event_loop::{EventLoop, Interest, Token};
+use sys::vrrp_socket::{
+    Family, PROTOCOL_AH, PROTOCOL_VRRP, Packet, Receiver, ReceiverConfig, RecvBatch, Sender,
+};
+use vrrp::{RouterConfig, Transmit, Transport};
+
+/// What one receiver serves.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// The interface; `None` hears unicast on all of them.
+    pub(crate) interface: Option<String>,
+    /// IPv6 instead of IPv4.
+    pub(crate) v6: bool,
+    /// IP protocol, 112 or 51.
+    pub(crate) protocol: u8,
+}
+
+/// What a configuration wants heard in one place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Multicast groups.
+    pub(crate) groups: BTreeSet<IpAddr>,
+    /// Bytes of receive buffer, if the system's default will not do.
+    pub(crate) buffer: Option<usize>,
+}
+
+/// What the routers of a configuration want heard. `buffer_of` gives the buffer for a router.
+pub(crate) fn wanted<'a>(
+    routers: impl Iterator<Item = &'a RouterConfig>,
+    buffer_of: impl Fn(&RouterConfig) -> Option<usize>,
+) -> HashMap<Place, Wanted> {
+    let mut out: HashMap<Place, Wanted> = HashMap::new();
+    for router in routers {
+        let place = Place {
+            interface: router.interface.as_ref().map(|i| i.name.clone()),
+            v6: router.family == vrrp::Family::V6,
+            protocol: match router.auth {
+                vrrp::Auth::Ah(_) => PROTOCOL_AH,
+                _ => PROTOCOL_VRRP,
+            },
+        };
+        // A packet without AH where AH is configured must be seen to be refused, and the other way
+        // round; the other protocol is listened to only where somebody wants it.
+        let entry = out.entry(place).or_default();
+        if let Transport::Multicast { group } = router.transport {
+            entry.groups.insert(group);
+        }
+        entry.buffer = entry.buffer.max(buffer_of(router));
+    }
+    out
+}
+
+#[derive(Debug)]
+struct Open {
+    place: Place,
+    receiver: Receiver,
+    ifindex: Option<u32>,
+    wanted: Wanted,
+}
+
+/// The open sockets.
+pub(crate) struct Sockets {
+    open: HashMap<u64, Open>,
+    next_token: u64,
+    v4: Option<Sender>,
+    v6: Option<Sender>,
+    batch: RecvBatch,
+    /// Places that cannot be opened, and why: told once.
+    failed: HashMap<Place, String>,
+}
+
+/// Tokens of receivers begin here; the role's own are below.
+pub(crate) const FIRST_TOKEN: u64 = 1000;
+
+impl Sockets {
+    pub(crate) fn new() -> Self {
+        Self {
+            open: HashMap::new(),
+            next_token: FIRST_TOKEN,
+            v4: None,
+            v6: None,
+            batch: RecvBatch::default(),
+            failed: HashMap::new(),
+        }
+    }
+
+    /// Opens what is wanted and closes what is not. Returns complaints that are news.
+    pub(crate) fn sync(
+        &mut self,
+        wanted: &HashMap<Place, Wanted>,
+        index_of: &dyn Fn(&str) -> Option<u32>,
+        events: &EventLoop,
+    ) -> Vec<String> {
+        let stale: Vec<_> = self
+            .open
+            .iter()
+            .filter(|(_, open)| {
+                let index = open.place.interface.as_deref().map(index_of);
+                wanted.get(&open.place) != Some(&open.wanted)
+                    || index.is_some_and(|index| index != open.ifindex)
+            })
+            .map(|(token, _)| *token)
+            .collect();
+        for token in stale {
+            if let Some(open) = self.open.remove(&token) {
+                // The descriptor is closed right behind this, which ends the watching too.
+                let _ = events.deregister(&open.receiver);
+            }
+        }
+        let mut complaints = Vec::new();
+        for (place, wanted) in wanted {
+            if self.open.values().any(|open| open.place == *place) {
+                continue;
+            }
+            let ifindex = match place.interface.as_deref() {
+                None => None,
+                Some(name) => match index_of(name) {
+                    // It will be opened when the interface appears.
+                    None => continue,
+                    index => index,
+                },
+            };
+            match self.add(place, wanted, ifindex, events) {
+                Ok(()) => {
+                    self.failed.remove(place);
+                }
+                Err(error) => {
+                    let text = format!(
+                        "cannot listen for VRRP on {}: {error}",
+                        place.interface.as_deref().unwrap_or("any interface")
+                    );
+                    if self.failed.insert(place.clone(), text.clone()).as_ref() != Some(&text) {
+                        complaints.push(text);
+                    }
+                }
+            }
+        }
+        complaints
+    }
+
+    fn add(
+        &mut self,
+        place: &Place,
+        wanted: &Wanted,
+        ifindex: Option<u32>,
+        events: &EventLoop,
+    ) -> io::Result<()> {
+        let family = if place.v6 { Family::V6 } else { Family::V4 };
+        let receiver = Receiver::open(&ReceiverConfig {
+            family,
+            protocol: place.protocol,
+            ifindex,
+            local: None,
+            buffer: wanted.buffer,
+        })?;
+        for group in &wanted.groups {
+            receiver.join(*group, ifindex.unwrap_or(0))?;
+        }
+        let token = self.next_token;
+        self.next_token += 1;
+        events.register(&receiver, Token(token), Interest::Readable)?;
+        let open = Open { place: place.clone(), receiver, ifindex, wanted: wanted.clone() };
+        self.open.insert(token, open);
+        Ok(())
+    }
+
+    /// Receives one batch from the socket of a token and passes each packet on: the place, the
+    /// interface index that it came in by, and the packet. Returns whether more may wait.
+    pub(crate) fn receive(
+        &mut self,
+        token: u64,
+        mut each: impl FnMut(&Place, u32, vrrp::Datagram<'_>),
+    ) -> bool {
+        let Some(open) = self.open.get(&token) else { return false };
+        let Ok(count) = open.receiver.receive(&mut self.batch) else { return false };
+        for packet in self.batch.iter() {
+            let ifindex =
+                if packet.ifindex == 0 { open.ifindex.unwrap_or(0) } else { packet.ifindex };
+            let datagram = if open.place.v6 {
+                let (Some(IpAddr::V6(src)), Some(IpAddr::V6(dst))) =
+                    (packet.source, packet.destination)
+                else {
+                    continue;
+                };
+                vrrp::Datagram::V6 {
+                    src,
+                    dst,
+                    hop_limit: packet.hop_limit.unwrap_or(0),
+                    payload: packet.bytes,
+                }
+            } else {
+                vrrp::Datagram::V4 { bytes: packet.bytes }
+            };
+            each(&open.place, ifindex, datagram);
+        }
+        count == self.batch.capacity()
+    }
+
+    /// Sends adverts, those of a family in as few system calls as possible. `device_of` gives the
+    /// index of the interface that a packet leaves by. Returns failures.
+    pub(crate) fn send(
+        &mut self,
+        packets: &[Transmit],
+        device_of: impl Fn(&Transmit) -> Option<u32>,
+    ) -> Vec<(usize, io::Error)> {
+        let mut failures = Vec::new();
+        for family in [vrrp::Family::V4, vrrp::Family::V6] {
+            let places: Vec<usize> =
+                (0..packets.len()).filter(|&i| packets[i].family == family).collect();
+            if places.is_empty() {
+                continue;
+            }
+            let (slot, kind) = match family {
+                vrrp::Family::V4 => (&mut self.v4, Family::V4),
+                vrrp::Family::V6 => (&mut self.v6, Family::V6),
+            };
+            let sender = match slot {
+                Some(sender) => sender,
+                None => match Sender::open(kind, PROTOCOL_VRRP) {
+                    Ok(sender) => slot.insert(sender),
+                    Err(error) => {
+                        failures.push((places[0], error));
+                        continue;
+                    }
+                },
+            };
+            let list: Vec<_> = places
+                .iter()
+                .map(|&i| Packet {
+                    ifindex: device_of(&packets[i]),
+                    source: packets[i].src,
+                    destination: packets[i].dst,
+                    hop_limit: packets[i].ttl,
+                    bytes: &packets[i].bytes,
+                })
+                .collect();
+            let failed = sender.send(&list);
+            failures.extend(failed.into_iter().map(|f| (places[f.index], f.error)));
+        }
+        failures
+    }
+}

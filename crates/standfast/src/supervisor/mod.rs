@@ -1,0 +1,467 @@
+//! The supervisor: reads the configuration, starts the roles, restarts one that dies with the
+//! state that it had, passes reloads and signals on. It does nothing else, and has no threads.
+//!
+//! ```text
+//!   signals ─────────────┐                 ┌──channel──► role (the same program, started again)
+//!   role's messages ─────┼─► Supervisor ───┤  memfd: launch (options and the configuration's text)
+//!   role's end (pidfd) ──┘                 └─ memfd: state store, kept over the role's lives
+//! ```
+
+mod child;
+pub(crate) use child::ROLE_WORD;
+mod reload;
+mod respawn;
+pub(crate) mod settings;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use config::Bundle;
+use failover::{LogOptions, Options as RoleOptions};
+use status::control::{Dump, FromRole, ToRole};
+use sys::clock::Clock;
+use sys::event_loop::{EventLoop, Interest, Ready, Token};
+use sys::pidfile::PidFile;
+use sys::signals::{Signal, Signals};
+
+use crate::cli::keepalived::Options;
+use crate::reading::{self, Read};
+use child::Role;
+use respawn::{Respawn, Verdict};
+use settings::{Paths, Settings};
+
+const SIGNALS: Token = Token(1);
+const ROLE_CHANNEL: Token = Token(2);
+const ROLE_END: Token = Token(3);
+
+/// Exit statuses of the daemon (Keepalived's).
+pub(crate) mod exit {
+    /// A planned stop.
+    pub(crate) const OK: u8 = 0;
+    /// Something essential failed.
+    pub(crate) const FATAL: u8 = 1;
+    /// The configuration cannot be run.
+    pub(crate) const CONFIG: u8 = 2;
+    /// The configuration cannot be read.
+    pub(crate) const NO_CONFIG: u8 = 6;
+}
+
+/// A running daemon.
+pub(crate) struct Supervisor {
+    options: Options,
+    settings: Settings,
+    paths: Paths,
+    bundle: Bundle,
+    generation: u64,
+    events: EventLoop,
+    signals: Signals,
+    store: std::fs::File,
+    role: Option<Role>,
+    role_pid_file: Option<PidFile>,
+    respawn: Respawn,
+    /// When the role is to be started again.
+    start_at: Option<u64>,
+    /// The role is being reloaded; another SIGHUP waits for it.
+    reloading: bool,
+    reload_again: bool,
+    /// When a role that was told to stop is killed.
+    kill_at: Option<u64>,
+    stopping: bool,
+    exit: u8,
+    /// Whether READY was said.
+    ready: bool,
+    starting: Option<sys::daemon::Starting>,
+}
+
+/// Runs the daemon; returns its exit status.
+pub(crate) fn run(options: Options) -> u8 {
+    sys::limits::remember();
+    let read = match reading::read(&options.config, &options) {
+        Ok(read) => read,
+        Err(error) => {
+            eprintln!("{error}");
+            return exit::NO_CONFIG;
+        }
+    };
+    let starting = if options.foreground {
+        None
+    } else {
+        match sys::daemon::daemonize() {
+            Ok(starting) => Some(starting),
+            Err(error) => {
+                eprintln!("cannot go into the background: {error}");
+                return exit::FATAL;
+            }
+        }
+    };
+    start_logging(&options, "Keepalived");
+    announce(&options);
+    let code = match Supervisor::new(options, read, starting) {
+        Ok(supervisor) => supervisor.run(),
+        Err(code) => code,
+    };
+    log::info!("Stopped Standfast v{}", env!("CARGO_PKG_VERSION"));
+    log::logger().flush();
+    code
+}
+
+fn announce(options: &Options) {
+    log::info!("Starting Standfast v{} (in place of Keepalived)", env!("CARGO_PKG_VERSION"));
+    let words: Vec<String> = std::env::args().map(|word| format!("'{word}'")).collect();
+    log::info!("Command line: {}", words.join(" "));
+    log::info!("Configuration file {}", options.config.display());
+    for text in &options.not_honoured {
+        log::warn!("{text}");
+    }
+    for word in &options.unexpected {
+        log::warn!("Unexpected argument: {word}");
+    }
+}
+
+/// Sets the process's logger up as the command line asks.
+pub(crate) fn start_logging(options: &Options, name: &str) {
+    crate::logs::start(&log_options(options), name, options.detail);
+}
+
+fn log_options(options: &Options) -> LogOptions {
+    LogOptions {
+        console: options.console && options.foreground,
+        file: options.log_file.clone(),
+        flush: options.flush_log,
+        syslog: !options.no_syslog && !(options.console && options.foreground),
+        facility: options.facility,
+    }
+}
+
+impl Supervisor {
+    fn new(
+        options: Options,
+        read: Read,
+        starting: Option<sys::daemon::Starting>,
+    ) -> Result<Self, u8> {
+        reading::log_findings(&read);
+        if read.fatal().is_some() {
+            log::error!("the configuration cannot be run; `standfast check` tells more");
+            return Err(exit::CONFIG);
+        }
+        let settings = Settings::of(&read.model);
+        for notice in &settings.notices {
+            log::error!("{notice}");
+        }
+        for text in reading::not_acted_on(&read) {
+            log::warn!("{text}");
+        }
+        let namespace = options.namespace.clone().or_else(|| settings.namespace.clone());
+        let paths = Paths::new(
+            &settings,
+            options.pid_file.as_deref(),
+            options.vrrp_pid_file.as_deref(),
+            namespace.as_deref(),
+        );
+        let bundle = read.bundle.clone();
+        drop(read);
+        let fatal = |what: &str, error: &dyn std::fmt::Display| {
+            log::error!("{what}: {error}");
+            exit::FATAL
+        };
+        sys::fsafe::set_umask(options.umask.unwrap_or(settings.umask));
+        if let Some(parent) = paths.pid.parent() {
+            let _ = std::fs::create_dir_all(parent);
+        }
+        let pid_file = PidFile::create(&paths.pid, std::process::id())
+            .map_err(|error| fatal(&format!("pid file {}", paths.pid.display()), &error))?;
+        if let Some(name) = &settings.name {
+            sys::process::set_name(name);
+        }
+        if options.core_dump {
+            let _ = sys::limits::allow_core_dumps();
+        }
+        if let Some((script, timeout)) = &settings.startup {
+            let outcome = notify::oneshot::run(script, *timeout);
+            if outcome.is_success() {
+                log::info!("startup_script done");
+            } else {
+                log::error!("startup_script {outcome}");
+            }
+        }
+        if let Some(name) = &namespace {
+            sys::netns::enter(name)
+                .map_err(|error| fatal(&format!("network namespace {name}"), &error))?;
+        }
+        let signals = Signals::block(&Signal::ALL).map_err(|e| fatal("signals", &e))?;
+        let events = EventLoop::new(Clock::Monotonic).map_err(|e| fatal("event loop", &e))?;
+        events.register(&signals, SIGNALS, Interest::Readable).map_err(|e| fatal("signals", &e))?;
+        let store = sys::memfd::create("standfast-state").map_err(|e| fatal("state store", &e))?;
+        // Held until the process ends; the file goes with it.
+        PID_FILE.with(|slot| slot.replace(Some(pid_file)));
+        Ok(Self {
+            options,
+            settings,
+            paths,
+            bundle,
+            generation: 1,
+            events,
+            signals,
+            store,
+            role: None,
+            role_pid_file: None,
+            respawn: Respawn::default(),
+            start_at: Some(0),
+            reloading: false,
+            reload_again: false,
+            kill_at: None,
+            stopping: false,
+            exit: exit::OK,
+            ready: false,
+            starting,
+        })
+    }
+
+    fn run(mut self) -> u8 {
+        let wanted = self.settings.failover
+            && self.options.only != Some(crate::cli::keepalived::Only::Checks)
+            || self.options.only == Some(crate::cli::keepalived::Only::All);
+        if !wanted {
+            log::warn!(
+                "Warning - keepalived has no configuration to run: there is no vrrp_instance and nothing static"
+            );
+            self.start_at = None;
+            self.now_ready();
+        }
+        let mut ready: Vec<Ready> = Vec::new();
+        loop {
+            if self.start_at.is_some_and(|at| at <= self.events.now()) {
+                self.start_at = None;
+                self.start_role(false);
+            }
+            if self.stopping && self.role.is_none() {
+                break;
+            }
+            let deadline = [self.start_at, self.kill_at].into_iter().flatten().min();
+            if let Err(error) = self.events.wait(deadline, &mut ready) {
+                log::error!("event loop: {error}");
+                self.exit = exit::FATAL;
+                break;
+            }
+            for event in &ready {
+                match event.token {
+                    SIGNALS => self.hear_signals(),
+                    ROLE_CHANNEL => self.hear_role(),
+                    ROLE_END => self.role_ended(),
+                    _ => {}
+                }
+            }
+            if self.kill_at.is_some_and(|at| at <= self.events.now()) {
+                self.kill_at = None;
+                if let Some(role) = &self.role {
+                    log::error!("the failover role does not stop; it is killed");
+                    role.kill();
+                }
+            }
+        }
+        self.finish()
+    }
+
+    fn finish(mut self) -> u8 {
+        crate::systemd::stopping();
+        self.role_pid_file = None;
+        if let Some((script, timeout)) = &self.settings.shutdown {
+            let outcome = notify::oneshot::run(script, *timeout);
+            if !outcome.is_success() {
+                log::error!("shutdown_script {outcome}");
+            }
+        }
+        if let Some(starting) = self.starting.take() {
+            let _ = starting.failed(self.exit.max(exit::FATAL));
+        }
+        PID_FILE.with(|slot| slot.take());
+        self.exit
+    }
+
+    // ---- the role ---------------------------------------------------------------------------
+
+    fn start_role(&mut self, release: bool) {
+        let launch = failover::Launch {
+            generation: self.generation,
+            restarts: self.respawn.total(),
+            release,
+            options: self.role_options(),
+            bundle: self.bundle.clone(),
+        };
+        let name = self.settings.failover_name.as_deref();
+        match Role::start(&launch, &self.store, name, &self.events) {
+            Ok(role) => {
+                log::info!("Starting VRRP child process, pid={}", role.id());
+                match &mut self.role_pid_file {
+                    Some(file) => {
+                        let _ = file.set(role.id());
+                    }
+                    None => match PidFile::create(&self.paths.vrrp_pid, role.id()) {
+                        Ok(file) => self.role_pid_file = Some(file),
+                        Err(error) => {
+                            log::warn!("pid file {}: {error}", self.paths.vrrp_pid.display());
+                        }
+                    },
+                }
+                self.role = Some(role);
+            }
+            Err(error) => {
+                log::error!("the failover role cannot be started: {error}");
+                self.after_death();
+            }
+        }
+    }
+
+    fn role_options(&self) -> RoleOptions {
+        let directory = std::env::var_os("TMPDIR").map(PathBuf::from);
+        RoleOptions {
+            dump_dir: directory
+                .filter(|dir| dir.is_absolute() && dir.is_dir())
+                .unwrap_or_else(|| PathBuf::from("/tmp")),
+            socket: Some(self.paths.socket.clone()),
+            keep_addresses: self.options.keep_addresses,
+            release_vips: self.options.release_vips,
+            detail: self.options.detail,
+            address_monitoring: self.options.address_monitoring,
+            log: log_options(&self.options),
+            instance_name: self.settings.instance.clone(),
+            dump_config: self.options.dump_config,
+        }
+    }
+
+    fn hear_role(&mut self) {
+        let messages = match &mut self.role {
+            Some(role) => role.messages(&self.events),
+            None => return,
+        };
+        for message in messages {
+            match message {
+                FromRole::Ready => self.now_ready(),
+                FromRole::Reloaded { .. } => self.reload_done(),
+                FromRole::Status { text } => crate::systemd::status(&text),
+                FromRole::Fatal { reason } => {
+                    log::error!("the failover role cannot work here: {reason}");
+                    self.exit = exit::CONFIG;
+                    self.stopping = true;
+                }
+            }
+        }
+    }
+
+    fn now_ready(&mut self) {
+        if std::mem::replace(&mut self.ready, true) {
+            return;
+        }
+        crate::systemd::ready();
+        if let Some(starting) = self.starting.take()
+            && let Err(error) = starting.ready()
+        {
+            log::debug!("{error}");
+        }
+    }
+
+    fn role_ended(&mut self) {
+        // Its last words first.
+        self.hear_role();
+        let Some(mut role) = self.role.take() else { return };
+        let ended = role.ended(&self.events);
+        self.kill_at = None;
+        self.reloading = false;
+        if self.stopping {
+            match ended {
+                Some(status) if status.success() => {}
+                _ => {
+                    // It was killed on the way out: clean up behind it.
+                    log::error!("the failover role did not end well; cleaning up behind it");
+                    self.clean_up();
+                }
+            }
+            return;
+        }
+        match ended {
+            Some(status) => log::error!("the failover role died: {status}"),
+            None => log::error!("the failover role is gone"),
+        }
+        if self.options.no_respawn {
+            log::error!("it is not started again (--dont-respawn)");
+            self.clean_up();
+            self.exit = exit::FATAL;
+            self.stopping = true;
+            return;
+        }
+        self.after_death();
+    }
+
+    fn after_death(&mut self) {
+        let now = Duration::from_nanos(self.events.now());
+        match self.respawn.died(now) {
+            Verdict::Again(pause) => {
+                self.start_at = Some(self.events.now() + pause.as_nanos() as u64);
+            }
+            Verdict::GiveUp => {
+                log::error!(
+                    "the failover role dies again and again; its addresses are released so that \
+                     another node takes over"
+                );
+                self.clean_up();
+                self.exit = exit::FATAL;
+                self.stopping = true;
+            }
+        }
+    }
+
+    /// Starts the role once more, only to take its things out of the kernel, and waits for it.
+    fn clean_up(&mut self) {
+        self.start_role(true);
+        if let Some(mut role) = self.role.take() {
+            role.wait_at_most(Duration::from_secs(10), &self.events);
+        }
+    }
+
+    // ---- signals ----------------------------------------------------------------------------
+
+    fn hear_signals(&mut self) {
+        while let Ok(Some(received)) = self.signals.read() {
+            match received.signal {
+                Signal::Interrupt if self.options.ignore_sigint => {}
+                Signal::Terminate | Signal::Interrupt => self.stop(),
+                Signal::Reload => self.reload(),
+                Signal::DumpData => self.dump(Dump::Data),
+                Signal::DumpStats => self.dump(Dump::Stats),
+                Signal::ClearStats => self.dump(Dump::StatsAndClear),
+                Signal::DumpJson => self.dump(Dump::Json),
+                Signal::CpuLimit => log::warn!("a real-time limit was reached (SIGXCPU)"),
+                // Ends of roles are seen on their pidfds.
+                Signal::Child => {}
+            }
+        }
+    }
+
+    fn stop(&mut self) {
+        if std::mem::replace(&mut self.stopping, true) {
+            return;
+        }
+        log::info!("Stopping");
+        crate::systemd::stopping();
+        self.start_at = None;
+        self.tell(&ToRole::Stop);
+        self.kill_at = Some(self.events.now() + self.settings.child_wait.as_nanos() as u64);
+    }
+
+    fn dump(&mut self, what: Dump) {
+        self.tell(&ToRole::Dump { what });
+    }
+
+    fn tell(&mut self, what: &ToRole) {
+        if let Some(role) = &self.role
+            && let Err(error) = role.tell(what, None)
+        {
+            log::warn!("the failover role does not listen: {error}");
+        }
+    }
+}
+
+thread_local! {
+    /// The supervisor's own pid file, removed when the process is done.
+    static PID_FILE: std::cell::RefCell<Option<PidFile>> = const { std::cell::RefCell::new(None) };
+}
