@@ -247,7 +247,7 @@ fn well_formed(transmit: &Transmit) {
 }
 
 /// Makes good what the flags ask for. Says whether the datagram was signed.
-fn mend(flags: u8, bytes: &mut Vec<u8>, unix: Duration) -> bool {
+fn mend(flags: u8, bytes: &mut [u8], unix: Duration) -> bool {
     if bytes.first().is_some_and(|first| first >> 4 == 6) {
         mend_v6(flags, bytes, unix)
     } else {
@@ -255,7 +255,7 @@ fn mend(flags: u8, bytes: &mut Vec<u8>, unix: Duration) -> bool {
     }
 }
 
-fn mend_v4(flags: u8, bytes: &mut Vec<u8>, unix: Duration) -> bool {
+fn mend_v4(flags: u8, bytes: &mut [u8], unix: Duration) -> bool {
     if bytes.len() < ipv4::HEADER_LEN {
         return false;
     }
