@@ -167,7 +167,7 @@ impl Engine {
     fn configure(&mut self, config: WorkerConfig, now: Instant) {
         self.pipes.configure(&config.fifos, &mut self.jobs, now);
         self.scripts.configure(&config.scripts, &mut self.jobs, &mut self.outbox, now);
-        self.trackers.configure(&config.files, &config.processes, &mut self.outbox, now);
+        self.trackers.configure(&config, &mut self.outbox, now);
         self.config = config;
     }
 

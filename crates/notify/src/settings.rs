@@ -52,6 +52,9 @@ pub struct WorkerConfig {
     pub files: Vec<FileTrackerConfig>,
     /// `vrrp_track_process` blocks.
     pub processes: Vec<ProcessTrackerConfig>,
+    /// Receive buffer for the kernel's process events, in bytes (`process_monitor_rcv_bufs`);
+    /// `None` is the system's default. It takes effect when the first process tracker comes.
+    pub process_events_buffer: Option<usize>,
     /// Bounds on notification scripts.
     pub limits: ScriptLimits,
 }

@@ -2,6 +2,7 @@
 
 mod file;
 mod process;
+mod processes;
 mod scan;
 pub(crate) mod script;
 mod watch;
@@ -12,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use crate::engine::Outbox;
 use crate::event::Report;
-use crate::settings::{FileTrackerConfig, ProcessTrackerConfig};
+use crate::settings::{FileTrackerConfig, WorkerConfig};
 use file::{FileTracker, Found, Reading};
-use process::ProcessTracker;
+use processes::Processes;
 use watch::FileWatch;
 
 /// How often we look where the kernel does not tell.
@@ -32,15 +33,9 @@ pub(crate) struct Trackers {
 
 impl Trackers {
     /// Applies new definitions: equal ones go on, changed ones start again with the state so far.
-    pub(crate) fn configure(
-        &mut self,
-        files: &[FileTrackerConfig],
-        processes: &[ProcessTrackerConfig],
-        outbox: &mut Outbox,
-        now: Instant,
-    ) {
-        self.files.configure(files, outbox, now);
-        self.processes.configure(processes, outbox, now);
+    pub(crate) fn configure(&mut self, config: &WorkerConfig, outbox: &mut Outbox, now: Instant) {
+        self.files.configure(&config.files, outbox, now);
+        self.processes.configure(config, outbox, now);
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant, outbox: &mut Outbox) {
@@ -51,6 +46,7 @@ impl Trackers {
     /// A descriptor is readable.
     pub(crate) fn serve(&mut self, outbox: &mut Outbox, now: Instant) {
         self.files.serve(outbox, now);
+        self.processes.serve(outbox, now);
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
@@ -58,7 +54,8 @@ impl Trackers {
     }
 
     pub(crate) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.files.watch.as_ref().map(FileWatch::as_fd).into_iter()
+        let files = self.files.watch.as_ref().map(FileWatch::as_fd);
+        files.into_iter().chain(self.processes.descriptor())
     }
 }
 
@@ -165,61 +162,5 @@ impl FileSlot {
             Found::News(report) => outbox.put(Report::Tracker(report)),
             Found::Doubtful => self.doubtful = Some(now + SETTLE),
         }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Processes {
-    trackers: Vec<ProcessTracker>,
-    next_scan: Option<Instant>,
-}
-
-impl Processes {
-    fn configure(&mut self, configs: &[ProcessTrackerConfig], outbox: &mut Outbox, now: Instant) {
-        let mut old = std::mem::take(&mut self.trackers);
-        for config in configs {
-            let known = old.iter().position(|tracker| tracker.config().name == config.name);
-            let known = known.map(|known| old.swap_remove(known));
-            self.trackers.push(match known {
-                Some(tracker) if tracker.config() == config => tracker,
-                // What counts under the new definition is known at once: nothing to carry over but
-                // that somebody has been told something before.
-                known => ProcessTracker::new(config.clone(), known.as_ref()),
-            });
-        }
-        if self.trackers.is_empty() {
-            self.next_scan = None;
-        } else {
-            self.scan(now, outbox);
-        }
-    }
-
-    fn handle_timeout(&mut self, now: Instant, outbox: &mut Outbox) {
-        if self.next_scan.is_some_and(|at| at <= now) {
-            self.scan(now, outbox);
-        } else {
-            self.settle(now, outbox);
-        }
-    }
-
-    fn scan(&mut self, now: Instant, outbox: &mut Outbox) {
-        self.next_scan = Some(now + LOOK);
-        let all = scan::all();
-        for tracker in &mut self.trackers {
-            tracker.replace(all.iter().map(|(pid, seen)| (*pid, seen)));
-        }
-        self.settle(now, outbox);
-    }
-
-    fn settle(&mut self, now: Instant, outbox: &mut Outbox) {
-        for tracker in &mut self.trackers {
-            if let Some(report) = tracker.settle(now, false) {
-                outbox.put(Report::Tracker(report));
-            }
-        }
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        self.trackers.iter().filter_map(ProcessTracker::deadline).chain(self.next_scan).min()
     }
 }

@@ -77,6 +77,12 @@ impl Worker {
         self.reports.try_recv().ok()
     }
 
+    /// Whether the thread has ended: after a stop, or because of a bug (a panic), in which case a
+    /// new worker may be started.
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Waits until the thread has ended. Call [`Worker::stop`] first, or this is a stop without
     /// any time.
     pub fn join(self) {

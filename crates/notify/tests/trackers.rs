@@ -316,15 +316,15 @@ fn unique(name: &str) -> String {
     format!("{name}-{}", std::process::id())
 }
 
-#[test]
-fn processes_are_counted_as_they_come_and_go() {
-    let name = unique("sf-count");
+/// Two processes come and go. Gives back whether the kernel told of it.
+fn count_processes(name: &str) -> bool {
+    let name = unique(name);
     let mut config = ProcessTrackerConfig::new("p", &name);
     config.quorum = 2;
     let harness = Harness::start(with_processes(vec![config]));
     let first = harness.tracker();
     assert_eq!((first.state, first.first), (TrackerState::Down, true));
-    assert!(matches!(first.detail, TrackerDetail::Processes { count: 0, .. }));
+    let TrackerDetail::Processes { count: 0, events } = first.detail else { panic!("{first:?}") };
     let one = Named::start(&format!("/opt/{name}"), &["1000"]);
     let two = Named::start(&name, &["1000"]);
     let up = harness.tracker();
@@ -334,6 +334,49 @@ fn processes_are_counted_as_they_come_and_go() {
     assert_eq!(harness.tracker().state, TrackerState::Down);
     drop(one);
     assert_eq!(harness.stop(PATIENCE), CLEAN);
+    events
+}
+
+#[test]
+fn processes_are_counted_as_they_come_and_go() {
+    eprintln!("events from the kernel: {}", count_processes("sf-count"));
+}
+
+/// In a network namespace of its own the kernel refuses its events.
+#[test]
+fn processes_are_counted_where_the_kernel_tells_nothing() {
+    // A thread of its own: the namespace is the thread's, and that of the worker it starts.
+    let outcome = std::thread::spawn(|| {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)
+            .map(|()| count_processes("sf-blind"))
+    });
+    match outcome.join().unwrap() {
+        Ok(events) => assert!(!events),
+        Err(error) => eprintln!("skipped: no network namespace to be had ({error})"),
+    }
+}
+
+/// A process that copies itself counts several times, and no more when it executes another program.
+#[test]
+fn copies_and_renamings_are_followed() {
+    let name = unique("sf-fork");
+    let mut config = ProcessTrackerConfig::new("p", &name);
+    config.quorum = 3;
+    let harness = Harness::start(with_processes(vec![config]));
+    assert_eq!(harness.tracker().state, TrackerState::Down);
+    // A shell of that name makes two copies of itself and waits for its input to end.
+    let script =
+        "exec 3<&0; (read -r x <&3; :) & (read -r x <&3; :) & read -r x <&3; exec sleep 1000";
+    let mut command = Command::new("/bin/sh");
+    std::os::unix::process::CommandExt::arg0(&mut command, &name);
+    let mut shell = Named(command.args(["-c", script]).stdin(Stdio::piped()).spawn().unwrap());
+    assert_eq!(harness.tracker().state, TrackerState::Up);
+    // Its input ends: the copies end, and the shell becomes another program.
+    drop(shell.0.stdin.take());
+    let down = harness.tracker();
+    assert_eq!(down.state, TrackerState::Down);
+    harness.stop(PATIENCE);
+    drop(shell);
 }
 
 #[test]

@@ -95,7 +95,6 @@ impl ProcessTracker {
     }
 
     /// One process is now this; `None`: it is gone.
-    #[cfg_attr(not(test), expect(dead_code))]
     pub(crate) fn update(&mut self, pid: u32, seen: Option<&Seen>) {
         if seen.is_some_and(|seen| self.config.matches(seen)) {
             self.matching.insert(pid);
@@ -105,7 +104,6 @@ impl ProcessTracker {
     }
 
     /// Whether a process is counted.
-    #[cfg_attr(not(test), expect(dead_code))]
     pub(crate) fn counts(&self, pid: u32) -> bool {
         self.matching.contains(&pid)
     }

@@ -75,6 +75,7 @@ impl Harness {
 
     /// Stops the worker and gives the last report back.
     pub(crate) fn stop(self, deadline: Duration) -> Report {
+        assert!(!self.worker.has_ended());
         self.worker.stop(deadline);
         let last = self.pick(|report| match report {
             Report::Stopped { .. } => Some(report.clone()),
