@@ -460,6 +460,10 @@ impl Story {
                 self.lan.no_gap.clear();
                 self.look()?;
                 self.check_masters()?;
+                let engine = self.lan.nodes[master].engine.as_ref().expect("it runs");
+                if engine.router(router).expect("configured").handed_over {
+                    return Err(format!("node {master} keeps back though it was reclaimed"));
+                }
             }
             _ => {
                 self.lan.kill(master);

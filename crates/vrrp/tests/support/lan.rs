@@ -222,6 +222,18 @@ impl Lan {
         self.resuming = true;
         self.drain(node);
         self.resuming = false;
+        let engine = self.nodes[node].engine.as_ref();
+        for saved in &self.nodes[node].saved {
+            let of = |id: &RouterId| {
+                engine.and_then(|engine| engine.save(*id)).is_some_and(|now| now.key == saved.key)
+            };
+            let id = engine.and_then(|engine| engine.routers().find(of));
+            let state = id.and_then(|id| engine?.state(id));
+            let expected = if saved.yielding { State::Backup } else { saved.state };
+            if matches!(expected, State::Backup | State::Master) && state != Some(expected) {
+                self.broken = Some(format!("node {node} was {expected}, resumes as {state:?}"));
+            }
+        }
     }
 
     /// The machine does nothing for a while; packets wait.
