@@ -50,7 +50,7 @@ impl Daemon {
             .run(move || {
                 Command::new(&program)
                     .arg0("keepalived")
-                    .args(["-n", "-l", "-D", "-G", "-f", "/run/keepalived.conf"])
+                    .args(["-n", "-l", "-G", "-f", "/run/keepalived.conf"])
                     .args(&arguments)
                     .env("TMPDIR", "/tmp")
                     .stdin(Stdio::null())

@@ -3,6 +3,7 @@
 
 use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -104,15 +105,20 @@ impl Meter {
         })
     }
 
-    /// How many of the echoes sent in `from..to` were never answered.
+    /// How many echoes were sent so far: the number of the next one.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// How many of the echoes with the numbers `range` have not been answered (yet).
     ///
     /// Echoes that waited for an address resolution and were answered late are not lost.
     #[must_use]
-    pub fn lost(&self) -> u64 {
-        let sent = self.sent.load(Ordering::Relaxed);
+    pub fn unanswered(&self, range: Range<u64>) -> u64 {
         let answered =
-            self.answers.look(|list| list.iter().filter(|it| it.sequence < sent).count());
-        sent.saturating_sub(answered as u64)
+            self.answers.look(|list| list.iter().filter(|it| range.contains(&it.sequence)).count());
+        (range.end - range.start).saturating_sub(answered as u64)
     }
 
     /// The time between two echoes: what the meter cannot see below.

@@ -253,10 +253,10 @@ impl Lab {
         subject: &Subject,
         config: &str,
     ) -> Result<&Daemon, LabError> {
-        self.start_with(number, subject, config, &[])
+        self.start_with(number, subject, config, &["-D"])
     }
 
-    /// As [`Lab::start`], with further arguments.
+    /// As [`Lab::start`], with the given arguments in place of `-D` (log in detail).
     ///
     /// # Errors
     ///
@@ -266,13 +266,14 @@ impl Lab {
         number: usize,
         subject: &Subject,
         config: &str,
-        arguments: &[String],
+        arguments: &[&str],
     ) -> Result<&Daemon, LabError> {
         self.daemons[number - 1] = None;
         self.write(number, "/run/keepalived.conf", config)?;
         let program = format!("/run/lab/{subject}");
-        let daemon =
-            Daemon::start(&self.nodes[number - 1], subject, &program, arguments, self.clock)?;
+        let words: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
+        let machine = &self.nodes[number - 1];
+        let daemon = Daemon::start(machine, subject, &program, &words, self.clock)?;
         Ok(self.daemons[number - 1].insert(daemon))
     }
 
