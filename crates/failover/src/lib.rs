@@ -39,6 +39,7 @@ mod role;
 mod scripts;
 mod sockets;
 mod store;
+mod tuning;
 mod vmac;
 
 pub use launch::{Launch, LogOptions, Options};

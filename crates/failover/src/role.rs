@@ -38,6 +38,7 @@ use crate::report::TrackerFact;
 use crate::scripts::{Resolver, Scripts};
 use crate::sockets::{self, FIRST_TOKEN, Place, Sockets, Wanted};
 use crate::store::Store;
+use crate::tuning::Tuning;
 use crate::vmac::Devices;
 
 /// Tokens of the role's own descriptors.
@@ -119,6 +120,7 @@ pub struct Role {
     pub(crate) fresh: HashMap<RouterId, Vec<netlink::Address>>,
     /// Scripts of instances and groups that a reload is removing.
     pub(crate) leaving: HashMap<String, Scripts>,
+    tuning: Tuning,
 }
 
 impl Machine for KernelState {
@@ -152,6 +154,7 @@ impl Role {
     /// When the configuration or the kernel does not allow the role to work at all.
     pub fn new(launch: Launch, channel: Channel, store: std::fs::File) -> Result<Self, StartError> {
         let model = crate::load::model(&launch.bundle).map_err(StartError::Configuration)?;
+        crate::tuning::drop_capabilities();
         let (store, saved) = Store::open(store);
         // Exporters and scripts send signals to this process too.
         let signals = Signals::block(&Signal::ALL).map_err(system("signals"))?;
@@ -226,6 +229,7 @@ impl Role {
             stopped: false,
             fresh: HashMap::new(),
             leaving: HashMap::new(),
+            tuning: Tuning::default(),
             plan,
             model,
             launch,
@@ -280,6 +284,8 @@ impl Role {
         for notice in &self.plan.notices {
             log::warn!("{notice}");
         }
+        // After the other threads have started: they are ordinary ones.
+        self.tuning.apply(&self.model.global);
         self.promote_secondaries();
         self.tell_missing_interfaces();
         self.firewall.define(&self.model, &self.plan, &self.kernel);
@@ -455,6 +461,9 @@ impl Role {
                 Token(token) if token >= FIRST_TOKEN => self.hear_packets(token),
                 _ => {}
             }
+        }
+        if woken.deadline {
+            self.tuning.late_by(Duration::from_nanos(self.events.take_lateness().worst));
         }
         if woken.waker {
             self.hear_worker();

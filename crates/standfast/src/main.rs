@@ -106,8 +106,8 @@ fn modern() -> u8 {
                     .map(|()| String::new()),
             )
         }
-        Command::Demo { nodes } => laboratory::demo(&nodes),
-        Command::Lab { nodes, action } => laboratory::lab(&nodes, action.as_ref()),
+        Command::Demo => laboratory::demo(),
+        Command::Lab { action } => laboratory::lab(action.as_ref()),
     }
 }
 

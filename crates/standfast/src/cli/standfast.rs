@@ -103,14 +103,9 @@ pub(crate) enum Command {
         json: bool,
     },
     /// A failover before your eyes, in network namespaces (under a minute)
-    Demo {
-        #[command(flatten)]
-        nodes: NodeFiles,
-    },
+    Demo,
     /// The demo's laboratory to play with: two nodes, a client, a switch
     Lab {
-        #[command(flatten)]
-        nodes: NodeFiles,
         #[command(subcommand)]
         action: Option<LabAction>,
     },
@@ -118,10 +113,13 @@ pub(crate) enum Command {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LabAction {
-    /// Open a shell in a node of the running laboratory (n1, n2, client)
+    /// Open a shell on a machine of the running laboratory, or run a command there
     Shell {
-        /// The node
+        /// The machine: n1, n2, client, switch
         node: String,
+        /// The command instead of a shell
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
     },
 }
 
@@ -131,17 +129,6 @@ pub(crate) struct RoleSocket {
     /// Socket of the daemon
     #[arg(long, default_value = DEFAULT_SOCKET, env = "STANDFAST_SOCKET", value_name = "PATH")]
     pub(crate) socket: PathBuf,
-}
-
-/// The configurations of the laboratory's nodes.
-#[derive(Debug, clap::Args)]
-pub(crate) struct NodeFiles {
-    /// keepalived.conf of the first node (default: a built-in example)
-    #[arg(long, value_name = "FILE")]
-    pub(crate) first: Option<PathBuf>,
-    /// keepalived.conf of the second node
-    #[arg(long, value_name = "FILE")]
-    pub(crate) second: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -36,8 +36,6 @@ pub(crate) struct Settings {
     pub(crate) reload_file: Option<PathBuf>,
     /// `config_save_dir`.
     pub(crate) save_dir: Option<PathBuf>,
-    /// Scheduling of the failover role.
-    pub(crate) failover_tuning: config::model::global::ProcessTuning,
     /// What was said about scripts that cannot be run.
     pub(crate) notices: Vec<String>,
 }
@@ -86,7 +84,6 @@ impl Settings {
                 .or_else(|| names.distinct.then(|| "keepalived_vrrp".to_owned())),
             reload_file: global.reload.file.clone(),
             save_dir: global.config_save_dir.clone(),
-            failover_tuning: global.vrrp_process.clone(),
             notices,
         }
     }
