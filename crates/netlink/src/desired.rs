@@ -7,7 +7,7 @@
 //!   Observed (mirror) ───┘                                            (updates ledger and mirror)
 //! ```
 //!
-//! An owner is whatever the caller likes: a VRRP instance, the static entries. Two owners may hold
+//! [`reconcile`] does these steps in one call. An owner is whatever the caller likes: a VRRP instance, the static entries. Two owners may hold
 //! the same entry; it goes when the last one lets go. The same code serves takeover, release,
 //! reload, recovery after a crash, and somebody deleting our entries behind our back.
 
@@ -17,10 +17,12 @@ mod observed;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 pub use matching::{AddressKey, RouteKey};
-use matching::{Correction, correction, normal, route_matches, rule_matches};
+use matching::{
+    Correction, correction, normal, obstructs, removal_hits, route_matches, rule_matches,
+};
 pub use observed::{Observed, Scope};
 
-use crate::{AddMode, Address, Family, KernelError, Request, Route, Rule};
+use crate::{AddMode, Address, Family, Kernel, KernelError, Request, Route, Rule};
 
 /// Who holds entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -105,7 +107,7 @@ pub enum Placement {
 /// The requests that lead from what is to what is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
-    /// For [`Kernel::apply`](crate::Kernel::apply): additions first, removals last.
+    /// For [`Kernel::apply`](crate::Kernel::apply): new addresses, removals, new routes and rules.
     pub requests: Vec<Request>,
     /// One per request.
     effects: Vec<Effect>,
@@ -126,15 +128,50 @@ impl Plan {
         self.requests.push(request);
         self.effects.push(effect);
     }
+
+    fn extend(&mut self, more: Self) {
+        self.requests.extend(more.requests);
+        self.effects.extend(more.effects);
+        self.claims.extend(more.claims);
+        self.drops.extend(more.drops);
+    }
 }
 
 /// What became of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settled {
+    /// How many requests were made.
+    pub requests: usize,
     /// Requests that failed, with their owners (none for entries that nobody held).
     pub failures: Vec<(Option<Owner>, Request, KernelError)>,
     /// Whether the kernel's state is uncertain: read [`Observed`] again and plan anew.
     pub uncertain: bool,
+}
+
+/// Plans, applies and settles until nothing is left to do: one round nearly always, another when
+/// the kernel has taken routes along with an address, never more than three. Ends early when a
+/// request fails or the kernel's state becomes uncertain.
+pub fn reconcile(
+    kernel: &mut impl Kernel,
+    ledger: &mut Ledger,
+    observed: &mut Observed,
+    wants: &[(Owner, &Desired)],
+) -> Settled {
+    const ROUNDS: usize = 3;
+    let mut total = Settled::default();
+    for _ in 0..ROUNDS {
+        let plan = ledger.plan(wants, observed);
+        let quiet = plan.is_empty();
+        let results = if quiet { Vec::new() } else { kernel.apply(&plan.requests) };
+        let settled = ledger.settle(plan, &results, observed);
+        total.requests += settled.requests;
+        total.failures.extend(settled.failures);
+        total.uncertain |= settled.uncertain;
+        if quiet || total.uncertain || !total.failures.is_empty() {
+            break;
+        }
+    }
+    total
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,15 +227,6 @@ impl Entry {
             Self::Address(address) => Request::DelAddress(address.clone()),
             Self::Route(route) => Request::DelRoute(route.clone()),
             Self::Rule(rule) => Request::DelRule(rule.clone()),
-        }
-    }
-
-    /// Rules go first and addresses last: routes need the addresses, rules the routes.
-    fn removal_rank(&self) -> u8 {
-        match self {
-            Self::Rule(_) => 0,
-            Self::Route(_) => 1,
-            Self::Address(_) => 2,
         }
     }
 
@@ -307,6 +335,9 @@ impl Ledger {
             }
         }
         planner.release(wants);
+        // Removals come before new routes: with the last IPv4 address of an interface the kernel
+        // takes away all IPv4 routes through it.
+        planner.plan.extend(planner.later);
         planner.plan
     }
 
@@ -318,7 +349,7 @@ impl Ledger {
         results: &[Result<(), KernelError>],
         observed: &mut Observed,
     ) -> Settled {
-        let mut settled = Settled::default();
+        let mut settled = Settled { requests: plan.requests.len(), ..Settled::default() };
         for (owner, entry) in plan.drops {
             self.let_go(owner, &entry);
         }
@@ -333,12 +364,14 @@ impl Ledger {
                 Ok(()) => true,
                 Err(error) if request.is_removal() => error.already_gone(),
                 Err(error) => {
-                    let mode = matches!(
-                        request,
-                        Request::AddRule(_) | Request::PrependRoute(_) | Request::AppendRoute(_)
-                    );
-                    // Without "exclusive" this is said only of the very same entry.
-                    mode && error.already_exists()
+                    let same = match &request {
+                        // Without "exclusive" this is said only of the very same route.
+                        Request::PrependRoute(_) | Request::AppendRoute(_) => true,
+                        // The kernel takes "not X" and "X" for the same rule.
+                        Request::AddRule(rule) => !observed.has_opposite(rule),
+                        _ => false,
+                    };
+                    same && error.already_exists()
                 }
             };
             let unknown = matches!(
@@ -427,6 +460,8 @@ struct Planner<'a> {
     ledger: &'a Ledger,
     observed: &'a Observed,
     plan: Plan,
+    /// Requests for routes and rules.
+    later: Plan,
     /// What any of the owners wants, and who: it is not released.
     wanted: HashMap<Key, Wants>,
     /// What is removed or replaced to make room for something else.
@@ -447,6 +482,7 @@ impl<'a> Planner<'a> {
             ledger,
             observed,
             plan: Plan::default(),
+            later: Plan::default(),
             wanted: HashMap::new(),
             early: HashSet::new(),
         };
@@ -515,22 +551,32 @@ impl<'a> Planner<'a> {
                 // Held as it is, so that the removal names the right protocol.
                 let adopted = Entry::Route(Route { protocol: have.protocol, ..route.clone() });
                 self.wanted.entry(adopted.key()).or_default().owners.insert(owner);
-                self.plan.claims.push((owner, adopted));
+                self.later.claims.push((owner, adopted));
             }
             return;
         }
         if have.is_some() || !self.first(&key) {
-            self.plan.claims.push((owner, entry));
+            self.later.claims.push((owner, entry));
             return;
         }
         if let Some(old) = self.replaceable(owner, route) {
             // A change of our own route: one step, without a moment in between.
             let request = Request::ReplaceRoute(route.clone());
             self.early.insert(Key::of_route(&old));
-            self.plan.push(request, Effect::Swap(owner, Entry::Route(old), entry));
+            self.later.push(request, Effect::Swap(owner, Entry::Route(old), entry));
             return;
         }
         self.clear_way(owner, RouteKey::of(route));
+        for other in at.iter().filter(|have| obstructs(have, route)) {
+            let others = Entry::Route(Route { hops: route.hops.clone(), ..other.clone() });
+            if self.early.contains(&others.key()) {
+                continue;
+            }
+            if other.protocol != route.protocol && wanted.foreign == Foreign::Share {
+                return;
+            }
+            self.later.push(others.removal(), Effect::Pass);
+        }
         let request = match (wanted.placement, route.family()) {
             (Placement::Exclusive, _) => Request::AddRoute(route.clone()),
             (Placement::Prepend, Family::V4) => Request::PrependRoute(route.clone()),
@@ -539,7 +585,7 @@ impl<'a> Planner<'a> {
                 Request::AppendRoute(route.clone())
             }
         };
-        self.plan.push(request, Effect::Hold(owner, entry));
+        self.later.push(request, Effect::Hold(owner, entry));
     }
 
     /// Removes what the owner holds at a place, and nobody wants any more, before something else is
@@ -551,7 +597,7 @@ impl<'a> Planner<'a> {
             let alone = self.ledger.held.get(&key).is_some_and(|held| held.by.len() == 1);
             let going = !self.wanted.contains_key(&key) && alone && entry.is_in(self.observed);
             if going && self.early.insert(key) {
-                self.plan.push(entry.removal(), Effect::Release(owner, entry));
+                self.later.push(entry.removal(), Effect::Release(owner, entry));
             }
         }
     }
@@ -582,9 +628,9 @@ impl<'a> Planner<'a> {
         let Some(have) = have else {
             let entry = Entry::Rule(wanted.rule.clone());
             if self.first(&key) {
-                self.plan.push(Request::AddRule(wanted.rule.clone()), Effect::Hold(owner, entry));
+                self.later.push(Request::AddRule(wanted.rule.clone()), Effect::Hold(owner, entry));
             } else {
-                self.plan.claims.push((owner, entry));
+                self.later.claims.push((owner, entry));
             }
             return;
         };
@@ -592,7 +638,7 @@ impl<'a> Planner<'a> {
         if ours || wanted.foreign == Foreign::Adopt {
             // Held as it is, so that the removal names the right protocol.
             let entry = Entry::Rule(Rule { protocol: have.protocol, ..wanted.rule.clone() });
-            self.plan.claims.push((owner, entry));
+            self.later.claims.push((owner, entry));
         }
     }
 
@@ -628,9 +674,56 @@ impl<'a> Planner<'a> {
                 }
             }
         }
-        removals.sort_by_key(|(entry, _)| entry.removal_rank());
-        for (entry, effect) in removals {
+        // Rules go first and addresses last: routes need the addresses, rules the routes.
+        let (rules, mut others): (Vec<_>, Vec<_>) =
+            removals.into_iter().partition(|(entry, _)| matches!(entry, Entry::Rule(_)));
+        self.remove_rules(rules);
+        others.sort_by_key(|(entry, _)| matches!(entry, Entry::Address(_)));
+        for (entry, effect) in others {
             self.plan.push(entry.removal(), effect);
+        }
+    }
+
+    /// Removes rules in the kernel's order. Where the kernel would take another rule for the one
+    /// that is named, that one is removed first and put back.
+    fn remove_rules(&mut self, removals: Vec<(Entry, Effect)>) {
+        if removals.is_empty() {
+            return;
+        }
+        let forms: Vec<Rule> = self.observed.rules().iter().map(normal).collect();
+        let position = |entry: &Entry| match entry {
+            Entry::Rule(rule) => {
+                let form = normal(rule);
+                forms.iter().position(|have| rule_matches(have, &form))
+            }
+            _ => None,
+        };
+        let mut placed: Vec<_> = removals
+            .into_iter()
+            .map(|(entry, effect)| (position(&entry).unwrap_or(usize::MAX), entry, effect))
+            .collect();
+        placed.sort_by_key(|(place, _, _)| *place);
+        let going: HashSet<usize> = placed.iter().map(|(place, _, _)| *place).collect();
+        let mut put_back: Vec<usize> = Vec::new();
+        for (place, entry, effect) in placed {
+            if let Some(named) = forms.get(place) {
+                for (victim, _) in
+                    forms.iter().enumerate().take(place).filter(|(victim, have)| {
+                        !going.contains(victim) && removal_hits(have, named)
+                    })
+                {
+                    if !put_back.contains(&victim) {
+                        put_back.push(victim);
+                        let rule = self.observed.rules()[victim].clone();
+                        self.plan.push(Request::DelRule(rule), Effect::Pass);
+                    }
+                }
+            }
+            self.plan.push(entry.removal(), effect);
+        }
+        for victim in put_back {
+            let rule = self.observed.rules()[victim].clone();
+            self.plan.push(Request::AddRule(rule), Effect::Pass);
         }
     }
 

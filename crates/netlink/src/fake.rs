@@ -88,7 +88,7 @@ impl FakeKernel {
                 self.change_link(*ifindex, |link| {
                     link.flags -= LinkFlags::UP | LinkFlags::RUNNING | LinkFlags::LOWER_UP;
                 })?;
-                self.flush_routes(*ifindex);
+                self.flush_routes(*ifindex, None);
                 Ok(())
             }
             Request::SetLinkMaster { ifindex, master } => {
@@ -160,6 +160,10 @@ impl FakeKernel {
                     }
                 }
             }
+        }
+        let last = |known: &Address| known.ifindex == gone.ifindex && known.family() == Family::V4;
+        if gone.family() == Family::V4 && !self.addresses.iter().any(last) {
+            self.flush_routes(gone.ifindex, Some(Family::V4));
         }
         self.events.push_back(MonitorEvent::AddressRemoved(gone));
         Ok(())
@@ -311,14 +315,16 @@ impl FakeKernel {
         let position = self.links.iter().position(|link| link.index == ifindex);
         let gone = self.links.remove(position.ok_or(Errno::ENODEV)?);
         self.addresses.retain(|address| address.ifindex != ifindex);
-        self.flush_routes(ifindex);
+        self.flush_routes(ifindex, None);
         self.events.push_back(MonitorEvent::LinkRemoved(gone));
         Ok(())
     }
 
-    fn flush_routes(&mut self, ifindex: u32) {
+    fn flush_routes(&mut self, ifindex: u32, only: Option<Family>) {
         self.routes.retain(|route| {
-            route.hops.is_empty() || route.hops.iter().any(|hop| hop.ifindex != Some(ifindex))
+            only.is_some_and(|family| family != route.family())
+                || route.hops.is_empty()
+                || route.hops.iter().any(|hop| hop.ifindex != Some(ifindex))
         });
     }
 }

@@ -11,7 +11,9 @@ use netlink::{
 };
 use proptest::prelude::*;
 use standfast_netlink as netlink;
-use support::{LINKS, OWNER};
+use support::OWNER;
+
+const LINKS: [u32; 2] = [1, 2];
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]

@@ -112,18 +112,23 @@ fn lifetime(seconds: u32) -> u8 {
 
 /// Whether a route of the same key does what is wanted. The protocol is not compared.
 pub(crate) fn route_matches(have: &Route, want: &Route) -> bool {
-    if !path_matches(have, want) {
+    let v6 = want.family() == Family::V6;
+    let same_place = RouteKey::of(have) == RouteKey::of(want)
+        && have.kind == want.kind
+        && (v6 || have.scope == want.scope);
+    if !same_place {
         return false;
     }
     if rejects(want.kind) {
-        return true;
+        return have.prefsrc == want.prefsrc;
     }
-    if have.hops.len() == want.hops.len() {
-        return have.hops.iter().zip(&want.hops).all(|(have, want)| hop_matches(have, want, true))
-            || want.hops.len() > 1 && contains_all(have, want);
+    if have.hops.len() != want.hops.len() {
+        // IPv6 makes one multipath route of all routes of a key, and shows it with the properties
+        // of the first: ours may be one hop among others'.
+        return v6 && !want.hops.is_empty() && contains_all(have, want);
     }
-    // IPv6 routes of one key become one multipath route: ours may be one hop among others'.
-    want.family() == Family::V6 && !want.hops.is_empty() && contains_all(have, want)
+    let in_order = have.hops.iter().zip(&want.hops).all(|(a, b)| hop_matches(a, b, true));
+    (in_order || want.hops.len() > 1 && contains_all(have, want)) && properties_match(have, want)
 }
 
 fn contains_all(have: &Route, want: &Route) -> bool {
@@ -131,13 +136,27 @@ fn contains_all(have: &Route, want: &Route) -> bool {
     want.hops.iter().all(|wanted| have.hops.iter().any(|hop| hop_matches(hop, wanted, same_weight)))
 }
 
-fn path_matches(have: &Route, want: &Route) -> bool {
+/// Whether an IPv6 route of the same key stands in the way: the kernel takes two routes with the
+/// same next hop for the same route, whatever else differs.
+pub(crate) fn obstructs(have: &Route, want: &Route) -> bool {
+    if want.family() == Family::V4 || RouteKey::of(have) != RouteKey::of(want) {
+        return false;
+    }
+    match (rejects(have.kind), rejects(want.kind)) {
+        (true, true) => true,
+        (false, false) => want.hops.iter().any(|wanted| {
+            have.hops
+                .iter()
+                .any(|hop| hop.ifindex == wanted.ifindex && hop.gateway == wanted.gateway)
+        }),
+        _ => false,
+    }
+}
+
+fn properties_match(have: &Route, want: &Route) -> bool {
     let v6 = want.family() == Family::V6;
-    RouteKey::of(have) == RouteKey::of(want)
-        && have.kind == want.kind
-        && (v6 || have.scope == want.scope)
-        && have.prefsrc == want.prefsrc
-        && (rejects(want.kind) || metrics_match(&have.metrics, &want.metrics))
+    have.prefsrc == want.prefsrc
+        && metrics_match(&have.metrics, &want.metrics)
         && (!v6 || have.expires.is_some() == want.expires.is_some())
         && (!v6 || preference(have) == preference(want))
 }
@@ -211,4 +230,31 @@ pub(crate) fn rule_matches(have: &Rule, want: &Rule) -> bool {
         return have == want;
     }
     *have == Rule { priority: have.priority, ..want.clone() }
+}
+
+/// Whether a request to remove `named` could hit `have`: to the kernel a selector that is not
+/// named may be anything, and whether a rule is inverted does not count. Both in normal form.
+pub(crate) fn removal_hits(have: &Rule, named: &Rule) -> bool {
+    fn free<T: PartialEq>(have: &Option<T>, named: &Option<T>) -> bool {
+        named.is_none() || have == named
+    }
+    have.family == named.family
+        && have.action == named.action
+        && (named.table == 0 || have.table == named.table)
+        && free(&have.priority, &named.priority)
+        && free(&have.from, &named.from)
+        && free(&have.to, &named.to)
+        && free(&have.iif, &named.iif)
+        && free(&have.oif, &named.oif)
+        && (named.tos == 0 || have.tos == named.tos)
+        && free(&have.fwmark, &named.fwmark)
+        && free(&have.tun_id, &named.tun_id)
+        && free(&have.uid_range, &named.uid_range)
+        && free(&have.ip_proto, &named.ip_proto)
+        && free(&have.sport, &named.sport)
+        && free(&have.dport, &named.dport)
+        && free(&have.realms, &named.realms)
+        && free(&have.suppress_prefixlength, &named.suppress_prefixlength)
+        && free(&have.suppress_ifgroup, &named.suppress_ifgroup)
+        && (!named.l3mdev || have.l3mdev)
 }

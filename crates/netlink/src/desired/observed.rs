@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::Absent;
-use super::matching::{AddressKey, RouteKey, normal, route_matches};
+use super::matching::{AddressKey, RouteKey, normal, route_matches, rule_matches};
 use crate::{
     Address, AddressFilter, Family, Kernel, KernelError, LinkFlags, MonitorEvent, ROUTE_PROTO,
     Request, Route, RouteFilter, Rule,
@@ -32,6 +32,8 @@ impl Scope {
 pub struct Observed {
     scope: Scope,
     addresses: HashMap<AddressKey, Address>,
+    /// How many IPv4 addresses an interface has.
+    v4_on_link: HashMap<u32, usize>,
     routes: HashMap<RouteKey, Vec<Route>>,
     rules: Vec<Rule>,
 }
@@ -44,7 +46,7 @@ impl Observed {
     pub fn read(kernel: &mut impl Kernel, scope: Scope) -> Result<Self, KernelError> {
         let mut observed = Self::empty(scope);
         for address in kernel.addresses(AddressFilter::default())? {
-            observed.addresses.insert(AddressKey::of(&address), address);
+            observed.insert_address(address);
         }
         if scope.routes {
             for route in kernel.routes(RouteFilter::default())? {
@@ -60,7 +62,13 @@ impl Observed {
     /// A kernel with nothing in it.
     #[must_use]
     pub fn empty(scope: Scope) -> Self {
-        Self { scope, addresses: HashMap::new(), routes: HashMap::new(), rules: Vec::new() }
+        Self {
+            scope,
+            addresses: HashMap::new(),
+            v4_on_link: HashMap::new(),
+            routes: HashMap::new(),
+            rules: Vec::new(),
+        }
     }
 
     /// Takes in an event. Returns whether the mirror can be relied upon: after
@@ -68,9 +76,7 @@ impl Observed {
     #[must_use]
     pub fn absorb(&mut self, event: &MonitorEvent) -> bool {
         match event {
-            MonitorEvent::AddressAdded(address) => {
-                self.addresses.insert(AddressKey::of(address), address.clone());
-            }
+            MonitorEvent::AddressAdded(address) => self.insert_address(address.clone()),
             MonitorEvent::AddressRemoved(address) => self.remove_address(address),
             MonitorEvent::RouteAdded(route) => self.insert_route(route.clone()),
             MonitorEvent::RouteRemoved(route) => self.remove_route(route),
@@ -78,11 +84,12 @@ impl Observed {
             MonitorEvent::RuleRemoved(rule) => self.remove_rule(rule),
             MonitorEvent::LinkRemoved(link) => {
                 self.addresses.retain(|_, address| address.ifindex != link.index);
-                self.flush_routes(link.index);
+                self.v4_on_link.remove(&link.index);
+                self.flush_routes(link.index, None);
             }
             MonitorEvent::LinkChanged(link) => {
                 if !link.flags.contains(LinkFlags::UP) {
-                    self.flush_routes(link.index);
+                    self.flush_routes(link.index, None);
                 }
             }
             MonitorEvent::Overrun => return false,
@@ -93,9 +100,7 @@ impl Observed {
     /// Takes in a request that the kernel has carried out.
     pub(crate) fn assume(&mut self, request: &Request) {
         match request {
-            Request::AddAddress { address, .. } => {
-                self.addresses.insert(AddressKey::of(address), address.clone());
-            }
+            Request::AddAddress { address, .. } => self.insert_address(address.clone()),
             Request::DelAddress(address) => self.remove_address(address),
             Request::ReplaceRoute(route) => {
                 // Planned only where a single route of ours is at the place.
@@ -188,6 +193,12 @@ impl Observed {
         }
     }
 
+    /// Whether there is a rule that differs from this one only in being inverted or not.
+    pub(crate) fn has_opposite(&self, rule: &Rule) -> bool {
+        let form = normal(&Rule { invert: !rule.invert, ..rule.clone() });
+        self.rules.iter().any(|have| rule_matches(&normal(have), &form))
+    }
+
     fn insert_rule(&mut self, rule: &Rule) {
         if !self.scope.rules {
             return;
@@ -200,21 +211,37 @@ impl Observed {
 
     fn remove_rule(&mut self, rule: &Rule) {
         let form = normal(rule);
-        let found = self
-            .rules
-            .iter()
-            .position(|known| super::matching::rule_matches(&normal(known), &form));
+        let found = self.rules.iter().position(|known| rule_matches(&normal(known), &form));
         if let Some(position) = found {
             self.rules.remove(position);
         }
     }
 
-    /// The kernel takes the routes along that have the address as their source, and says nothing:
-    /// IPv4 ones vanish, IPv6 ones lose the source.
+    fn insert_address(&mut self, address: Address) {
+        let (family, ifindex) = (address.family(), address.ifindex);
+        let known = self.addresses.insert(AddressKey::of(&address), address);
+        if known.is_none() && family == Family::V4 {
+            *self.v4_on_link.entry(ifindex).or_default() += 1;
+        }
+    }
+
+    /// The kernel takes routes along with an address, and says nothing: those with the address as
+    /// their source (IPv6 ones only lose the source), and with the last IPv4 address of an
+    /// interface all IPv4 routes through it.
     fn remove_address(&mut self, gone: &Address) {
-        self.addresses.remove(&AddressKey::of(gone));
-        let elsewhere = || self.addresses.values().any(|address| address.ip == gone.ip);
-        if self.routes.is_empty() || elsewhere() {
+        if self.addresses.remove(&AddressKey::of(gone)).is_none() {
+            return;
+        }
+        if gone.family() == Family::V4 {
+            let left = self.v4_on_link.entry(gone.ifindex).or_default();
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.flush_routes(gone.ifindex, Some(Family::V4));
+            }
+        }
+        if !self.routes().any(|route| route.prefsrc == Some(gone.ip))
+            || self.addresses.values().any(|address| address.ip == gone.ip)
+        {
             return;
         }
         for at in self.routes.values_mut() {
@@ -230,11 +257,13 @@ impl Observed {
     }
 
     /// The kernel does not announce the IPv4 routes that an interface takes with it when it goes
-    /// down or vanishes.
-    fn flush_routes(&mut self, ifindex: u32) {
+    /// down, vanishes or loses its addresses.
+    fn flush_routes(&mut self, ifindex: u32, only: Option<Family>) {
         for at in self.routes.values_mut() {
             at.retain(|route| {
-                route.hops.is_empty() || route.hops.iter().any(|hop| hop.ifindex != Some(ifindex))
+                only.is_some_and(|family| family != route.family())
+                    || route.hops.is_empty()
+                    || route.hops.iter().any(|hop| hop.ifindex != Some(ifindex))
             });
         }
         self.routes.retain(|_, at| !at.is_empty());

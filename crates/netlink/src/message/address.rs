@@ -36,9 +36,8 @@ pub(crate) fn put(
     if Family::of(other_end) != address.family() {
         return Err(KernelError::Unsupported("peer of another family than the address"));
     }
-    if !removal || address.peer.is_some() || address.family() == Family::V6 {
-        writer.attr_ip(IFA_ADDRESS, other_end);
-    }
+    // Without this attribute a removal would ignore the prefix length.
+    writer.attr_ip(IFA_ADDRESS, other_end);
     if removal {
         return Ok(());
     }
