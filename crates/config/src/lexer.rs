@@ -25,6 +25,10 @@ pub(crate) enum Piece {
 pub(crate) fn piece(line: &str, at: usize) -> Option<(Piece, usize)> {
     let start = at + line[at..].find(|c| !is_space(c))?;
     let rest = &line[start..];
+    if let Some(length) = template_length(rest) {
+        let end = start + length + word_length(&rest[length..]);
+        return Some((Piece::Word { text: start..end, written: start..end, quoted: false }, end));
+    }
     match rest.as_bytes()[0] {
         b'{' => Some((Piece::Open(start), start + 1)),
         b'}' => Some((Piece::Close(start), start + 1)),
@@ -59,6 +63,9 @@ fn word_length(text: &str) -> usize {
                     _ => return i + 1,
                 }
             }
+            b'{' if template_length(&text[i..]).is_some() => {
+                i += template_length(&text[i..]).unwrap_or(1) - 1;
+            }
             b'{' | b'}' | b'"' => return i,
             b if is_space(char::from(b)) => return i,
             _ => {}
@@ -66,6 +73,18 @@ fn word_length(text: &str) -> usize {
         i += 1;
     }
     i
+}
+
+/// How long the `{{ … }}` or `{% … %}` of a template at the start of `text` is: nobody filled it
+/// in, and it is one word so that it is reported as one.
+fn template_length(text: &str) -> Option<usize> {
+    let close = match text.as_bytes() {
+        [b'{', b'{', ..] => "}}",
+        [b'{', b'%', ..] => "%}",
+        _ => return None,
+    };
+    let end = text.find(close)?;
+    text[2..end].chars().any(char::is_alphabetic).then_some(end + 2)
 }
 
 /// A word of a script line.
@@ -180,6 +199,11 @@ mod tests {
         assert_eq!(pieces("\"\" \"a"), ["<>", "<a>"]);
         assert_eq!(pieces("x${A}y ${B ${"), ["x${A}y", "$", "{", "B", "$", "{"]);
         assert_eq!(pieces("a\tb\r"), ["a", "b"]);
+        assert_eq!(
+            pieces("p {{ x }} {{y}}/24 a{% z %}b{"),
+            ["p", "{{ x }}", "{{y}}/24", "a{% z %}b", "{"]
+        );
+        assert_eq!(pieces("{{}} {{ }}"), ["{", "{", "}", "}", "{", "{", "}", "}"]);
     }
 
     #[test]

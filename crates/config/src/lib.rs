@@ -11,6 +11,7 @@
 //! [`tree::Tree`] whose words know where they were written.
 #![forbid(unsafe_code)]
 
+pub mod checks;
 pub mod diagnostic;
 pub mod files;
 pub mod keywords;
@@ -23,6 +24,7 @@ mod preprocess;
 pub mod render;
 pub mod source;
 pub mod tree;
+pub mod verdict;
 
 pub use files::Bundle;
 pub use load::{Loaded, Options, load, load_bundle, load_text};

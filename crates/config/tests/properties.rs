@@ -91,7 +91,7 @@ proptest! {
             let shown = text(diagnostic, &loaded.sources, Style::default());
             prop_assert!(shown.contains(diagnostic.code.id()));
         }
-        json(&loaded.diagnostics, &loaded.sources);
+        prop_assert!(json(&loaded.diagnostics, &loaded.sources).ends_with("]\n"));
         let again = load_bundle(&loaded.bundle);
         prop_assert_eq!(&again.tree, &loaded.tree);
         prop_assert_eq!(&again.diagnostics, &loaded.diagnostics);

@@ -3,11 +3,13 @@
 //! Every kind of finding has a [`Code`]: a stable number and name, and a paragraph for
 //! `--explain`. The codes stand in one file per family beside this one.
 
+mod checks;
 mod code;
 mod language;
 mod preprocess;
 mod syntax;
 
+pub use checks::{Addresses, Election, Names, Scripts, Setup, Wording};
 pub use code::{Code, CodeInfo};
 pub use language::Language;
 pub use preprocess::Preprocess;
@@ -28,7 +30,7 @@ pub enum Severity {
     Error,
 }
 
-/// What Keepalived's `-t` makes of it (`verdict.rs` joins them).
+/// What Keepalived's `-t` makes of it ([`crate::verdict`] joins them); later ones win.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Class {
     /// Keepalived does not mention it: our own advice. Exit 0.
@@ -37,10 +39,10 @@ pub enum Class {
     Complaint,
     /// A script that would be run without script security. Exit 6.
     ScriptSecurity,
-    /// It could not run like this. Exit 4.
-    CannotRun,
     /// A file is missing or unreadable, or a checked include failed. Exit 6.
     Unreadable,
+    /// It could not run like this. Exit 4.
+    CannotRun,
     /// It stops at once, as for a missing argument. Exit 2.
     Fatal,
 }

@@ -25,7 +25,7 @@ use std::sync::LazyLock;
 
 pub use reference::reference_page;
 pub use suggest::{Suggestion, suggest};
-pub(crate) use suggest::{closest, similar};
+pub(crate) use suggest::{ascii_twin, closest, similar};
 
 /// Who acts on a keyword.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,0 +1,255 @@
+//! Words that look wrong: placeholders, look-alike letters, punctuation, lines run together.
+
+use super::Subject;
+use crate::diagnostic::{Diagnostic, Wording};
+use crate::keywords::{self, BlockId, Content, Value};
+use crate::parser::child;
+use crate::tree::{Item, Token};
+
+pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
+    items(&subject.tree.items, Some(BlockId::Root), found);
+}
+
+fn items(list: &[Item], at: Option<BlockId>, found: &mut Vec<Diagnostic>) {
+    for item in list {
+        // A finding for each word at most: one explains the others.
+        let lines =
+            at.is_some_and(|id| matches!(keywords::block(id).content, Content::Lines { .. }));
+        let before = found.len();
+        for (i, word) in item.words().enumerate() {
+            if word.text.is_empty() {
+                continue;
+            }
+            placeholder(word, i > 0 || lines, item.block.is_some(), found);
+            if !word.is_ascii() && (i > 0 || lines) && !free_text(&item.keyword) {
+                foreign(word, found);
+            }
+        }
+        if found.len() == before && !free_text(&item.keyword) {
+            punctuation(item, found);
+            if found.len() == before
+                && let Some(id) = at
+            {
+                several(item, id, found);
+            }
+        }
+        items(item.items(), child(at, &item.keyword), found);
+    }
+}
+
+/// Keywords whose value may hold any sign.
+fn free_text(keyword: &str) -> bool {
+    keyword.starts_with("notify")
+        || matches!(
+            keyword,
+            "auth_pass"
+                | "script"
+                | "router_id"
+                | "password"
+                | "regex"
+                | "misc_path"
+                | "path"
+                | "key"
+                | "startup_script"
+                | "shutdown_script"
+                | "quorum_up"
+                | "quorum_down"
+                | "digest"
+                | "payload"
+                | "require_reply"
+                | "virtualhost"
+                | "helo_name"
+        )
+}
+
+fn placeholder(word: &Token, value: bool, block: bool, found: &mut Vec<Diagnostic>) {
+    let Some(what) = placeholder_in(word, value && !block) else { return };
+    found.push(
+        Diagnostic::warning(Wording::Placeholder, format!("`{what}` looks like a placeholder"))
+            .unnoticed()
+            .at(word.span, "not replaced by a value"),
+    );
+}
+
+/// The part of a word that looks like a placeholder. Capitals alone are one only where a value
+/// stands: names of instances are often capitals.
+fn placeholder_in(word: &str, value: bool) -> Option<&str> {
+    for (open, close) in [("<", ">"), ("{{", "}}"), ("{%", "%}"), ("__", "__"), ("@@", "@@")] {
+        if let Some(start) = word.find(open)
+            && let Some(length) = word[start + open.len()..].find(close)
+        {
+            let inner = &word[start + open.len()..start + open.len() + length];
+            let letters = inner.chars().any(char::is_alphabetic);
+            // `>` and `<` of a shell line stand apart from words; an address in mail is one.
+            if letters && !inner.contains('@') && !word.contains("->") {
+                return Some(&word[start..start + open.len() + length + close.len()]);
+            }
+        }
+    }
+    let lower = word.to_lowercase();
+    const TELLING: [&str; 9] = [
+        "changeme",
+        "change_me",
+        "change-me",
+        "replace_me",
+        "replaceme",
+        "your_",
+        "your-",
+        "placeholder",
+        "fixme",
+    ];
+    if TELLING.iter().any(|part| lower.contains(part)) {
+        return Some(word);
+    }
+    let address = word.split('/').next().unwrap_or(word);
+    let parts: Vec<&str> = address.split('.').collect();
+    let blank =
+        |part: &&str| !part.is_empty() && part.chars().all(|c| matches!(c, 'x' | 'X' | '*' | '?'));
+    if parts.len() == 4
+        && parts.iter().any(blank)
+        && parts.iter().all(|p| blank(p) || p.chars().all(|c| c.is_ascii_digit()))
+    {
+        return Some(word);
+    }
+    if parts.len() == 4 && parts.join("") == "abcd" {
+        return Some(word);
+    }
+    const NOUNS: [&str; 14] = [
+        "VIP",
+        "IP",
+        "ADDRESS",
+        "ADDR",
+        "INTERFACE",
+        "IFACE",
+        "PRIORITY",
+        "STATE",
+        "ROUTER",
+        "PASS",
+        "PASSWORD",
+        "SERVER",
+        "HOST",
+        "PEER",
+    ];
+    let capitals = word.len() > 3
+        && word.contains('_')
+        && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+        && word.split('_').any(|part| NOUNS.contains(&part));
+    (value && capitals).then_some(word)
+}
+
+fn foreign(word: &Token, found: &mut Vec<Diagnostic>) {
+    const SIGNS: &str = "，：；“”‘’（）＝。！、＃｛｝";
+    if let Some(sign) = word.chars().find(|c| SIGNS.contains(*c)) {
+        found.push(
+            Diagnostic::warning(Wording::Fullwidth, format!("`{sign}` is not an ASCII sign"))
+                .unnoticed()
+                .at(word.span, "it belongs to the word")
+                .help("type it again with a Latin keyboard, or leave it out; a comment starts with `#`"),
+        );
+        return;
+    }
+    let twin = keywords::ascii_twin(word);
+    if twin.is_ascii() && word.chars().any(|c| c.is_ascii_alphabetic()) {
+        found.push(
+            Diagnostic::warning(
+                Wording::Homoglyph,
+                format!("`{}` has letters of another alphabet in it", word.as_str()),
+            )
+            .unnoticed()
+            .at(word.span, "looks like Latin letters, and is not")
+            .suggest(word.span, twin),
+        );
+    }
+}
+
+fn punctuation(item: &Item, found: &mut Vec<Diagnostic>) {
+    for (i, word) in item.words().enumerate().filter(|(_, word)| !word.quoted) {
+        let text = word.as_str();
+        if i > 0 && matches!(text, "=" | ":=" | ":") {
+            found.push(
+                Diagnostic::warning(Wording::Equals, format!("`{text}` is taken as the value"))
+                    .unnoticed()
+                    .at(word.span, "a value stands behind its keyword, with nothing between")
+                    .help("leave it out"),
+            );
+            return;
+        }
+        let bare = text.trim_end_matches([';', ',']);
+        if bare.len() < text.len() && !bare.is_empty() {
+            let mut diagnostic = Diagnostic::warning(
+                Wording::Punctuation,
+                format!("`{}` belongs to the word here", &text[bare.len()..]),
+            )
+            .unnoticed()
+            .at(word.span, "no sign ends a line or parts words in this language");
+            diagnostic = diagnostic.suggest(word.span, bare);
+            found.push(diagnostic);
+            return;
+        }
+        if i == 0
+            && text.len() > 1
+            && text.ends_with(['=', ':'])
+            && text.is_ascii()
+            && text.parse::<std::net::IpAddr>().is_err()
+        {
+            found.push(
+                Diagnostic::warning(Wording::Equals, format!("`{text}` is taken as the keyword"))
+                    .unnoticed()
+                    .at(word.span, "a value stands behind its keyword, with nothing between"),
+            );
+            return;
+        }
+    }
+}
+
+/// Keywords that take one word, followed by another keyword of the block.
+fn several(item: &Item, at: BlockId, found: &mut Vec<Diagnostic>) {
+    let block = keywords::block(at);
+    let Some(keyword) = block.find(&item.keyword) else { return };
+    let takes = match keyword.value {
+        Value::Flag => 0,
+        Value::Int { .. } | Value::Seconds { .. } | Value::Choice(_) | Value::Interface => 1,
+        Value::Address { .. } => 1,
+        _ => return,
+    };
+    let Some(next) = item.args.iter().skip(takes).find(|word| block.find(word).is_some()) else {
+        return;
+    };
+    found.push(
+        Diagnostic::warning(
+            Wording::SeveralKeywords,
+            format!("`{}` and `{}` stand on one line", keyword.name, next.as_str()),
+        )
+        .unnoticed()
+        .at(next.span, format!("taken for an argument of `{}` and ignored", keyword.name))
+        .help("write each keyword on a line of its own"),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::placeholder_in;
+
+    #[test]
+    fn placeholders_are_told_from_values() {
+        for (word, found) in [
+            ("<interface>", "<interface>"),
+            ("<<MASTER/BACKUP>>", "<<MASTER/BACKUP>"),
+            ("VI_<name>", "<name>"),
+            ("{{vip}}/24", "{{vip}}"),
+            ("YOUR_VIP", "YOUR_VIP"),
+            ("192.168.1.xx", "192.168.1.xx"),
+            ("x.x.x.x/24", "x.x.x.x/24"),
+            ("KEEPALIVE_VIP", "KEEPALIVE_VIP"),
+            ("__IFACE__", "__IFACE__"),
+        ] {
+            assert_eq!(placeholder_in(word, true), Some(found));
+        }
+        for word in
+            ["VI_1", "10.0.0.1/24", "eth0", "->", "80->10.0.0.1:80", "<root@localhost>", "MASTER"]
+        {
+            assert_eq!(placeholder_in(word, true), None);
+        }
+        assert_eq!(placeholder_in("WEB_VIP", false), None);
+    }
+}
