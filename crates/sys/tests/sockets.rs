@@ -32,12 +32,13 @@ fn main() -> ExitCode {
         eprintln!("NOT TESTED: this machine permits no network namespaces: {error}");
         return ExitCode::SUCCESS;
     }
-    let tests: [(&str, fn()); 10] = [
+    let tests: [(&str, fn()); 11] = [
         ("v4_multicast_reaches_members_only", v4_multicast_reaches_members_only),
         (
             "v4_adverts_of_many_interfaces_leave_together",
             v4_adverts_of_many_interfaces_leave_together,
         ),
+        ("adverts_by_a_virtual_mac_carry_it", adverts_by_a_virtual_mac_carry_it),
         ("v4_unicast_goes_by_address", v4_unicast_goes_by_address),
         ("ah_has_its_own_sockets", ah_has_its_own_sockets),
         ("v6_multicast_has_hop_limit_and_class", v6_multicast_has_hop_limit_and_class),
@@ -79,13 +80,30 @@ fn ip(arguments: &str) {
     assert!(status.success(), "ip {arguments}");
 }
 
+/// Waits until the kernel's own work queue has noticed the carrier: until then a device that is up
+/// swallows what it shall send.
+fn await_carrier(name: &str) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let output = Command::new("ip").args(["-o", "link", "show", name]).output().unwrap();
+        if String::from_utf8_lossy(&output.stdout).contains(" state UP ") {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{name} has no carrier");
+        std::thread::yield_now();
+    }
+}
+
 /// A virtual cable between `near{n}` and `far{n}`; their indices.
 fn cable(number: u32) -> (u32, u32) {
     let (near, far) = (format!("near{number}"), format!("far{number}"));
     ip(&format!("link add {near} type veth peer name {far}"));
-    for (name, address) in [(&near, "fe80::1"), (&far, "fe80::2")] {
+    for name in [&near, &far] {
         ip(&format!("link set {name} addrgenmode none"));
         ip(&format!("link set {name} up"));
+    }
+    for (name, address) in [(&near, "fe80::1"), (&far, "fe80::2")] {
+        await_carrier(name);
         ip(&format!("addr add {address}/64 dev {name} nodad"));
         sysctl::swap(&format!("net/ipv4/conf/{name}/rp_filter"), "0").unwrap();
     }
@@ -246,6 +264,29 @@ fn v4_adverts_of_many_interfaces_leave_together() {
         assert_eq!(marks, expected);
         assert!(heard.iter().all(|heard| heard.ifindex == cables[number].1));
     }
+}
+
+fn adverts_by_a_virtual_mac_carry_it() {
+    let (near, far) = cable(0);
+    let mac = [0, 0, 0x5e, 0, 1, 5];
+    ip("link add vrrp.5 link near0 address 00:00:5e:00:01:05 type macvlan mode private");
+    ip("link set vrrp.5 addrgenmode none");
+    ip("link set vrrp.5 up");
+    await_carrier("vrrp.5");
+    // Whoever takes this lock finds the kernel's work done.
+    ip("link set vrrp.5 up");
+    let ifindex = nix::net::if_::if_nametoindex("vrrp.5").unwrap();
+    assert_ne!(ifindex, near);
+    let member = receiver(Family::V4, far);
+    let capture = capture();
+    let sender = Sender::open(Family::V4, PROTOCOL_VRRP).unwrap();
+    let bytes = v4_packet(PROTOCOL_VRRP, group4(), 1);
+    // The device has no address: the source is the one of its parent, or anybody's.
+    let failed = sender.send(&[packet(Some(ifindex), SOURCE.into(), group4().into(), &bytes)]);
+    assert!(failed.is_empty(), "{failed:?}");
+    assert_eq!(hear(&member, 1)[0].source, IpAddr::V4(SOURCE));
+    let seen = frames(&capture, |frame| frame[12..14] == [8, 0] && frame[23] == PROTOCOL_VRRP);
+    assert!(!seen.is_empty() && seen.iter().all(|frame| frame[6..12] == mac));
 }
 
 fn v4_unicast_goes_by_address() {
