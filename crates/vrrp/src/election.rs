@@ -189,18 +189,19 @@ impl Engine {
         last.is_none_or(|last| self.now.mono.since(last) >= ANSWER_GAP)
     }
 
-    /// Tells of a second master, now and then again while it stays.
+    /// Tells of a second master once its second advert shows that it does not yield (the first may
+    /// have crossed ours), and then again while it stays.
     fn note_rival(&mut self, id: RouterId, advert: &Advert) {
         let now = self.now.mono;
         let address = advert.from;
         let router = &mut self.routers[id];
         let gone = router.down_time();
-        let going_on =
-            router.rival.filter(|rival| rival.address == address && now.since(rival.last) <= gone);
-        let tell = going_on.is_none_or(|rival| now.since(rival.told) >= RIVAL_AGAIN);
-        let first = going_on.map_or(now, |rival| rival.first);
-        let told = going_on.filter(|_| !tell).map_or(now, |rival| rival.told);
-        router.rival = Some(Rival { address, first, last: now, told });
+        let new = Rival { first: now, last: now, told: None };
+        let rival = router.rival.filter(|rival| now.since(rival.last) <= gone).unwrap_or(new);
+        let tell =
+            rival.first < now && rival.told.is_none_or(|told| now.since(told) >= RIVAL_AGAIN);
+        let (first, told) = (rival.first, if tell { Some(now) } else { rival.told });
+        router.rival = Some(Rival { first, last: now, told });
         if !tell {
             return;
         }

@@ -75,7 +75,7 @@ pub enum Datagram<'a> {
 }
 
 /// Something to do outside. Outputs are to be done in order.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Output {
     /// Send a packet.
     Transmit(Transmit),
@@ -118,7 +118,7 @@ pub enum Output {
 }
 
 /// A packet to send.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transmit {
     /// Whose advert it is.
     pub router: RouterId,

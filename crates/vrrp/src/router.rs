@@ -87,10 +87,9 @@ pub(crate) struct Yielding {
 /// A second master that must yield to us.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rival {
-    pub(crate) address: IpAddr,
     pub(crate) first: Time,
     pub(crate) last: Time,
-    pub(crate) told: Time,
+    pub(crate) told: Option<Time>,
 }
 
 impl Router {
