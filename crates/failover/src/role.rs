@@ -49,6 +49,14 @@ pub(crate) const SIGNALS: Token = Token(3);
 /// How long the worker may take at the end to run the last scripts and empty the FIFOs.
 const LAST_WORDS: Duration = Duration::from_secs(4);
 
+/// How long addresses linger after a successor's first advert. It announces itself before it has
+/// the addresses: whoever lets go at once leaves a gap in which nobody answers.
+const LINGER: Duration = Duration::from_millis(50);
+/// The same for each address beyond the first: a successor sets them one after the other.
+const LINGER_EACH: Duration = Duration::from_millis(2);
+/// The longest that anything lingers.
+const LINGER_MOST: Duration = Duration::from_secs(1);
+
 /// Why the role cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -120,6 +128,8 @@ pub struct Role {
     pub(crate) fresh: HashMap<RouterId, Vec<netlink::Address>>,
     /// Scripts of instances and groups that a reload is removing.
     pub(crate) leaving: HashMap<String, Scripts>,
+    /// Routers whose addresses go a moment after they were given to a successor.
+    lingering: Vec<(Time, RouterId)>,
     tuning: Tuning,
 }
 
@@ -229,6 +239,7 @@ impl Role {
             stopped: false,
             fresh: HashMap::new(),
             leaving: HashMap::new(),
+            lingering: Vec::new(),
             tuning: Tuning::default(),
             plan,
             model,
@@ -249,7 +260,7 @@ impl Role {
         }
         self.begin();
         let mut ready = Vec::new();
-        while !self.stopped {
+        while !(self.stopped && self.lingering.is_empty()) {
             self.turn(&mut ready)?;
         }
         self.finish();
@@ -485,6 +496,7 @@ impl Role {
             self.interfaces.poll_timeout(),
             self.kernel.poll_timeout(),
             self.begin_at,
+            self.lingering.iter().map(|(at, _)| *at).min(),
         ]
         .into_iter()
         .flatten()
@@ -498,6 +510,7 @@ impl Role {
         for (name, up) in self.interfaces.due(now.mono) {
             self.interface_is(&name, up);
         }
+        self.let_go(|at| at <= now.mono);
         if self.kernel.poll_timeout().is_some_and(|at| at <= now.mono) {
             self.kernel.handle_timeout(now.mono);
         }
@@ -537,11 +550,16 @@ impl Role {
         let mut notifications: Vec<Notify> = Vec::new();
         let mut events: Vec<Event> = Vec::new();
         let mut removed = Vec::new();
+        let mut withdrawn = Vec::new();
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Transmit(transmit) => transmits.push(transmit),
-                Output::Hold { router } => self.kernel.hold(Owner::Router(router)),
-                Output::Withdraw { router } => self.withdraw(router),
+                Output::Hold { router } => {
+                    self.lingering.retain(|(_, lingering)| *lingering != router);
+                    withdrawn.retain(|withdrawn| *withdrawn != router);
+                    self.kernel.hold(Owner::Router(router));
+                }
+                Output::Withdraw { router } => withdrawn.push(router),
                 Output::Reconcile { .. } => {}
                 Output::Announce { router, what, repeat } => {
                     announcements.push((router, what, repeat));
@@ -554,6 +572,9 @@ impl Role {
         }
         if !transmits.is_empty() {
             self.transmit(&transmits);
+        }
+        for router in withdrawn {
+            self.withdraw(router, &events);
         }
         self.flush_kernel();
         for (router, what, repeat) in announcements {
@@ -572,8 +593,31 @@ impl Role {
         }
     }
 
-    fn withdraw(&mut self, router: RouterId) {
+    fn withdraw(&mut self, router: RouterId, events: &[Event]) {
         if self.launch.options.keep_addresses && self.stopping {
+            return;
+        }
+        self.retract_announcements(router);
+        if events.iter().any(|event| event.router == Some(router) && has_successor(event)) {
+            let count = self.kernel.held_addresses(Owner::Router(router)).count() as u32;
+            let linger = (LINGER + LINGER_EACH * count).min(LINGER_MOST);
+            self.lingering.push((self.now().mono + linger, router));
+        } else {
+            self.kernel.withdraw(Owner::Router(router));
+        }
+    }
+
+    /// Lets go of addresses whose time has come.
+    fn let_go(&mut self, due: impl Fn(Time) -> bool) {
+        let (now, later) = self.lingering.drain(..).partition::<Vec<_>, _>(|(at, _)| due(*at));
+        self.lingering = later;
+        for (_, router) in now {
+            self.kernel.withdraw(Owner::Router(router));
+        }
+    }
+
+    fn retract_announcements(&mut self, router: RouterId) {
+        if self.pacer.poll_timeout().is_none() {
             return;
         }
         // Frames that still wait would announce what is no longer here.
@@ -585,10 +629,7 @@ impl Role {
                 crate::announce::frame(link, address.ip, false).map(|(_, frame)| frame)
             })
             .collect();
-        if self.pacer.poll_timeout().is_some() {
-            self.pacer.retract(|frame| gone.contains(frame));
-        }
-        self.kernel.withdraw(Owner::Router(router));
+        self.pacer.retract(|frame| gone.contains(frame));
     }
 
     fn transmit(&mut self, transmits: &[Transmit]) {
@@ -694,6 +735,7 @@ impl Role {
         self.feed_interfaces();
         self.engine.handle(Input::Release, now);
         self.carry_out();
+        self.let_go(|_| true);
         for &router in &self.routers {
             self.kernel.sweep(Owner::Router(router));
         }
@@ -713,6 +755,21 @@ impl Role {
         if let Err(error) = self.channel.send(&bytes, &[]) {
             log::debug!("the supervisor does not listen: {error}");
         }
+    }
+}
+
+/// Whether an event says that somebody else has the addresses now (or has them in a moment).
+fn has_successor(event: &Event) -> bool {
+    use vrrp::{Cause, EventKind, State};
+    match &event.kind {
+        EventKind::Yielded { successor, .. } => successor.is_some(),
+        EventKind::Transition { to: State::Backup, cause, .. } => {
+            matches!(
+                cause,
+                Cause::HigherPriority { .. } | Cause::HigherAddress { .. } | Cause::Group { .. }
+            )
+        }
+        _ => false,
     }
 }
 
