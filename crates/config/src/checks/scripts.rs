@@ -15,7 +15,9 @@ enum Use {
 }
 
 pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
-    let commands = commands(subject.model);
+    // One that could not be used counts too: it was meant to.
+    let any_router = subject.tree.items.iter().any(|item| item.keyword.as_str() == "vrrp_instance");
+    let commands = commands(subject.model, any_router);
     let mut as_root = Vec::new();
     for (command, used) in &commands {
         let program = command.program();
@@ -77,17 +79,10 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
 }
 
 /// Every command that would be run.
-fn commands(model: &Model) -> Vec<(&Command, Use)> {
+fn commands(model: &Model, any_router: bool) -> Vec<(&Command, Use)> {
     let mut commands = Vec::new();
-    let tracked: std::collections::HashSet<&str> = model
-        .vrrp
-        .iter()
-        .map(|i| &i.tracks)
-        .chain(model.sync_groups.iter().map(|g| &g.tracks))
-        .flat_map(|t| t.scripts.iter().map(|t| &*t.name))
-        .collect();
-    // A script that nothing tracks is not run.
-    let scripts = model.scripts.iter().filter(|s| tracked.contains(&*s.name));
+    // Keepalived looks at every script, tracked or not, once there is a virtual router.
+    let scripts = model.scripts.iter().filter(|_| any_router);
     commands.extend(scripts.map(|s| (&s.script, Use::Check)));
     let notify = model
         .vrrp

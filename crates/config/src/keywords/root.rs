@@ -78,7 +78,8 @@ const ROOT_KEYWORDS: &[Keyword] = &[
         "",
         Failover,
         "Instances that depend on static addresses, routes and rules.",
-    ),
+    )
+    .lenient(),
     kw(
         "static_ipaddress",
         Value::Block(B::StaticAddresses),
@@ -117,8 +118,9 @@ const ROOT_KEYWORDS: &[Keyword] = &[
         "",
         Failover,
         "Instances that are MASTER together or not at all.",
-    ),
-    kw("vrrp_instance", Value::Named(B::VrrpInstance), "", Failover, "A virtual router."),
+    )
+    .lenient(),
+    kw("vrrp_instance", Value::Named(B::VrrpInstance), "", Failover, "A virtual router.").lenient(),
     kw("bfd_instance", Value::Named(B::BfdInstance), "", Bfd, "A BFD session."),
     kw("SSL", Value::Block(B::Ssl), "", Balancer, "The client side of TLS checks."),
     kw(
