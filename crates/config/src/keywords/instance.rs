@@ -62,7 +62,7 @@ const GROUP: &[Keyword] = &[
 const ROUTER: &[Keyword] = &[
     kw(
         "state",
-        special("MASTER | BACKUP", "BACKUP", "SLAVE"),
+        special("MASTER | BACKUP", "MASTER", "SLAVE"),
         "BACKUP",
         Failover,
         "A hint. MASTER without `priority` means 255, and rules out `nopreempt`.",

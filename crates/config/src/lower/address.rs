@@ -18,14 +18,19 @@ pub(super) enum Place {
 }
 
 impl Context<'_> {
-    /// One line. Errors in options drop the option; a bad address drops the line.
+    /// One line. What is wrong with an option drops the option, or the line where half of it
+    /// would be another address.
     pub(super) fn address(&mut self, item: &Item, place: Place) -> Option<Address> {
         let mut words = Words::of(item);
         let first = words.next()?;
         let (network, prefix_written) = self.virtual_network(first)?;
         let mut address = Address::new(network, prefix_written, item.line_span);
+        let mut wrong = false;
         while let Some(word) = words.next() {
-            self.address_option(&mut address, word, &mut words, place);
+            wrong |= self.address_option(&mut address, word, &mut words, place).is_none();
+        }
+        if wrong {
+            return None;
         }
         if matches!(address.network.address, IpAddr::V6(_)) && address.label.is_some() {
             self.conflict(
@@ -58,15 +63,17 @@ impl Context<'_> {
         }
     }
 
+    /// `None`: the address cannot be used.
     fn address_option(
         &mut self,
         address: &mut Address,
         word: &Token,
         words: &mut Words<'_>,
         place: Place,
-    ) {
+    ) -> Option<()> {
         let Some(keyword) = self.option(BlockId::AddressOptions, word) else {
-            return self.unknown_option(word, BlockId::AddressOptions, "an address");
+            self.unknown_option(word, BlockId::AddressOptions, "an address");
+            return Some(());
         };
         let wrong_place = match (keyword.name, place) {
             ("use_vmac", Place::Static) => Some("an address of a vrrp_instance"),
@@ -83,9 +90,11 @@ impl Context<'_> {
             "use_vmac" => address.use_vmac = wrong_place.is_none(),
             "default6" => {}
             _ => {
-                let Some(value) = self.option_value(words, keyword, word) else { return };
+                let Some(value) = self.option_value(words, keyword, word) else {
+                    return Some(());
+                };
                 match keyword.name {
-                    "brd" | "broadcast" => address.broadcast = self.broadcast(value),
+                    "brd" | "broadcast" => address.broadcast = Some(self.broadcast(value)?),
                     "dev" => {
                         address.dev = self.interface(value, "dev");
                         address.interface = address.dev.as_ref().map(|n| n.text.clone());
@@ -97,11 +106,11 @@ impl Context<'_> {
                     "label" => {
                         if value.len() > 15 {
                             self.too_long(value, "label", 15);
-                        } else {
-                            address.label = Some(value.to_string());
+                            return None;
                         }
+                        address.label = Some(value.to_string());
                     }
-                    "peer" => address.peer = self.network(value, "peer").map(|(net, _)| net),
+                    "peer" => address.peer = Some(self.network(value, "peer")?.0),
                     "preferred_lft" => address.preferred = self.lifetime(value),
                     "track_group" if wrong_place.is_none() => {
                         address.track_group = Some(Name::new(&**value, value.span));
@@ -119,6 +128,7 @@ impl Context<'_> {
                 .at(word.span, "ignored"),
             );
         }
+        Some(())
     }
 
     fn broadcast(&mut self, token: &Token) -> Option<Broadcast> {

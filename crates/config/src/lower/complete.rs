@@ -541,7 +541,8 @@ impl Context<'_> {
         let rule = if needed { "at least one is required" } else { "at least one is sensible" };
         let message = format!("`vrrp_instance {}` has no virtual_ipaddress; {rule}", i.name);
         let mut diagnostic = if needed {
-            Diagnostic::error(Language::Incomplete, message)
+            i.fault = Some("no address to advertise".to_owned());
+            Diagnostic::error(Language::Incomplete, message).help("It stays in FAULT.")
         } else {
             Diagnostic::warning(Language::Incomplete, message)
         };

@@ -78,14 +78,8 @@ impl<'a> Context<'a> {
             Value::Special { grammar, .. } => grammar.ends_with("{ … }"),
             _ => false,
         };
+        // The parser has told of the missing brace.
         if opens && item.block.is_none() {
-            self.report(
-                Diagnostic::error(
-                    Language::BlockExpected,
-                    format!("`{}` opens a block, and no `{{` follows", keyword.name),
-                )
-                .at(item.end(), "expected `{`"),
-            );
             return None;
         }
         if !opens && let Some(block) = &item.block {

@@ -145,8 +145,7 @@ impl Context<'_> {
                         format!("`{title}` has one member only"),
                     )
                     .at(only.span, "")
-                    .help("A group of one does nothing.")
-                    .unnoticed(),
+                    .help("A group of one does nothing."),
                 );
             }
             self.settle_weights(&mut group, instances);

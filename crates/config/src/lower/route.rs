@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::context::{Context, Words, parse_network, unsigned, whole};
+use super::context::{Context, NetworkError, Words, parse_network, unsigned, whole};
 use super::names::NameKind;
 use crate::diagnostic::{Diagnostic, Language};
 use crate::keywords::{BlockId, Keyword};
@@ -88,6 +88,13 @@ impl Context<'_> {
             );
             return None;
         }
+        // With several ways, each has its own interface.
+        if !route.nexthops.is_empty() {
+            let interface = route.interface.take();
+            for hop in &mut route.nexthops {
+                hop.interface = hop.interface.take().or_else(|| interface.clone());
+            }
+        }
         Some(route)
     }
 
@@ -139,12 +146,7 @@ impl Context<'_> {
                 let hop = Nexthop { via, weight: 1, ..Nexthop::default() };
                 let route = &mut draft.route;
                 if route.nexthops.is_empty() {
-                    let first = Nexthop {
-                        via: route.via.take(),
-                        interface: route.interface.clone(),
-                        weight: 1,
-                        ..Nexthop::default()
-                    };
+                    let first = Nexthop { via: route.via.take(), weight: 1, ..Nexthop::default() };
                     route.nexthops.push(first);
                 }
                 route.nexthops.push(hop);
@@ -161,6 +163,7 @@ impl Context<'_> {
                     draft.route.track_group = name;
                 } else {
                     self.not_virtual(word);
+                    draft.wrong = true;
                 }
             }
             _ => self.route_value(draft, keyword, word, words),
@@ -180,6 +183,7 @@ impl Context<'_> {
     fn route_destination(&mut self, draft: &mut Draft, word: &Token) {
         if draft.destination.is_some() || draft.default {
             self.unknown_option(word, BlockId::RouteOptions, "a route");
+            draft.wrong = true;
             return;
         }
         match &**word {
@@ -196,7 +200,8 @@ impl Context<'_> {
     fn route_network(&mut self, token: &Token) -> Option<Network> {
         match parse_network(token) {
             Ok((network, _)) => Some(network),
-            Err(_) => {
+            Err(NetworkError::Prefix { .. }) => self.network(token, "the route").map(|(n, _)| n),
+            Err(NetworkError::Address) => {
                 self.report(
                     Diagnostic::error(
                         Language::BadAddress,

@@ -12,9 +12,10 @@ use crate::tree::{Item, Token};
 impl Context<'_> {
     /// `CMD [USER [GROUP]]`: the command is one word; with arguments it stands in quotes.
     pub(super) fn command(&mut self, item: &Item, keyword: &Keyword) -> Option<Command> {
-        let token = self.argument(item, keyword)?;
-        let user = self.user(item.args.get(1..).unwrap_or_default());
-        if let Some(extra) = item.args.get(3) {
+        let words = self.command_line(item, keyword)?;
+        let token = words.first()?;
+        let user = self.user(words.get(1..).unwrap_or_default());
+        if let Some(extra) = words.get(3) {
             self.report(
                 Diagnostic::error(
                     Language::ExtraWords,
@@ -24,8 +25,7 @@ impl Context<'_> {
                 .help("A command with arguments stands in quotes, arguments and all.")
                 .unnoticed(),
             );
-        } else if let Some(word) = item.args.get(1).filter(|w| w.starts_with(['-', '/', '$', '.']))
-        {
+        } else if let Some(word) = words.get(1).filter(|w| w.starts_with(['-', '/', '$', '.'])) {
             self.report(
                 Diagnostic::warning(
                     Language::ExtraWords,
@@ -41,9 +41,10 @@ impl Context<'_> {
 
     /// A command without a user after it (`script`, `misc_path`).
     pub(super) fn bare_command(&mut self, item: &Item, keyword: &Keyword) -> Option<Command> {
-        let token = self.argument(item, keyword)?;
-        if let Some(extra) = item.args.get(1) {
-            let last = item.args.last().unwrap_or(extra);
+        let words = self.command_line(item, keyword)?;
+        let token = words.first()?;
+        if let Some(extra) = words.get(1) {
+            let last = words.last().unwrap_or(extra);
             self.report(
                 Diagnostic::warning(
                     Language::ExtraWords,
@@ -55,6 +56,24 @@ impl Context<'_> {
             );
         }
         self.command_words(token, None)
+    }
+
+    /// The words after the keyword, split as commands are.
+    fn command_line<'i>(&mut self, item: &'i Item, keyword: &Keyword) -> Option<&'i [Token]> {
+        self.argument(item, keyword)?;
+        match item.script_args() {
+            Ok(words) => Some(words),
+            Err(quote) => {
+                self.report(
+                    Diagnostic::error(
+                        Language::BadCommand,
+                        "a quote in the command is never closed",
+                    )
+                    .at(quote, "opened here; the script is not used"),
+                );
+                None
+            }
+        }
     }
 
     fn command_words(&mut self, token: &Token, user: Option<ScriptUser>) -> Option<Command> {
