@@ -12,6 +12,7 @@ mod cli;
 mod client;
 mod laboratory;
 mod logs;
+mod machine;
 mod reading;
 mod role;
 mod supervisor;

@@ -265,6 +265,8 @@ impl Supervisor {
     fn finish(mut self) -> u8 {
         crate::systemd::stopping();
         self.role_pid_file = None;
+        // A role that was killed could not do it itself.
+        let _ = std::fs::remove_file(&self.paths.socket);
         if let Some((script, timeout)) = &self.settings.shutdown {
             let outcome = notify::oneshot::run(script, *timeout);
             if !outcome.is_success() {

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::model::Model;
-use config::model::command::{Command, ScriptUser};
-use notify::security::{self, Policy, RealSystem, UserName};
+use config::model::Command;
+use notify::security::{self, RealSystem};
 use notify::settings::ScriptCommand;
+
+use crate::machine::{script_policy, user_name};
 
 /// The supervisor's share of a configuration.
 #[derive(Clone, Debug, Default)]
@@ -45,12 +47,7 @@ impl Settings {
     pub(crate) fn of(model: &Model) -> Self {
         let global = &model.global;
         let mut notices = Vec::new();
-        let policy = Policy {
-            script_user: global.script_user.as_ref().map(user_name),
-            script_security: global.script_security,
-            use_symlink_paths: global.use_symlink_paths,
-            supplementary_groups: global.supplementary_groups,
-        };
+        let policy = script_policy(global);
         let mut script = |what: &str, wanted: &Option<(Command, Duration)>| {
             let (command, timeout) = wanted.as_ref()?;
             let user = command.user.as_ref().map(user_name);
@@ -87,10 +84,6 @@ impl Settings {
             notices,
         }
     }
-}
-
-fn user_name(user: &ScriptUser) -> UserName {
-    UserName { user: Some(user.user.clone()), group: user.group.clone() }
 }
 
 /// Where the pid files and the role's socket are.
