@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct InterfaceId(pub u32);
 
-/// The engine's number for a virtual router. It stays the same over reloads (also when the router
-/// is renamed) and over [`Engine::resume`](crate::Engine::resume) does not; it is never reused within one engine.
+/// The engine's number for a virtual router. It stays the same over reloads, also when the router
+/// is renamed, and is never reused within one engine. An engine made by
+/// [`Engine::resume`](crate::Engine::resume) numbers anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RouterId(pub u32);
