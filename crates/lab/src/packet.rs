@@ -56,6 +56,8 @@ pub struct Advert {
     pub interval: u16,
     /// Whether the checksum is right: version 2 without, version 3 with the pseudo-header.
     pub checksum_ok: bool,
+    /// Whether it is right without the pseudo-header, in whichever version.
+    pub checksum_ok_plain: bool,
     /// The virtual addresses.
     pub addresses: Vec<IpAddr>,
     /// The authentication data of version 2.
@@ -207,7 +209,7 @@ fn vrrp(
     let third = word(pdu, 4)?;
     let (auth_type, interval) =
         if version == 2 { ((third >> 8) as u8, third & 0xff) } else { (0, third & 0xfff) };
-    let sum = if version == 2 { sum(&[pdu]) } else { sum(&[pseudo, pdu]) };
+    let (plain, full) = (sum(&[pdu]), sum(&[pseudo, pdu]));
     Some(Advert {
         mac_to: [0; 6],
         mac_from: [0; 6],
@@ -223,7 +225,8 @@ fn vrrp(
         priority: pdu[2],
         auth_type,
         interval,
-        checksum_ok: sum == 0xffff,
+        checksum_ok: if version == 2 { plain } else { full } == 0xffff,
+        checksum_ok_plain: plain == 0xffff,
         addresses: list.chunks_exact(size).filter_map(read).collect(),
         auth_data: pdu.get(8 + count * size..)?.to_vec(),
         pdu: pdu.to_vec(),

@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use crate::capture::{Capture, Port, Seen};
 use crate::daemon::Daemon;
 use crate::enclosure::FILES;
-use crate::journal::Journal;
+use crate::journal::{Journal, wait_until};
 use crate::meter::Meter;
 use crate::packet::{Advert, Packet};
 use crate::subject::Subject;
@@ -155,6 +155,9 @@ impl Lab {
                 let _ = writeln!(batch, "addr add {v6}/64 dev eth{link} nodad");
             }
             machine.feed(&["ip", "-batch", "-"], &batch)?;
+        }
+        for machine in machines() {
+            carrier(machine, plan.links)?;
         }
         let ports = ports(&switch, &nodes, &client, plan.links)?;
         let frames = Journal::default();
@@ -498,6 +501,18 @@ fn prepare(machine: &Namespace) -> Result<(), LabError> {
             Ok(())
         })
         .map_err(|source| LabError::Io { what: "switch off address detection".into(), source })
+}
+
+/// Waits until all links of a machine are up: the kernel tells of a carrier a little later.
+fn carrier(machine: &Namespace, links: usize) -> Result<(), LabError> {
+    let limit = Duration::from_secs(10);
+    wait_until(limit, || {
+        let text = machine.command("ip -j link show").ok()?;
+        let list: serde_json::Value = serde_json::from_str(&text).ok()?;
+        let up = list.as_array()?.iter().filter(|link| link["operstate"] == "UP").count();
+        (up >= links).then_some(())
+    })
+    .ok_or_else(|| LabError::Late { what: format!("links of {}", machine.name()), limit })
 }
 
 /// The ports of the switch by the kernel's index.

@@ -1,5 +1,6 @@
 //! Watches the kernel's addresses in a machine: what appeared and vanished, and when.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
@@ -30,7 +31,7 @@ pub struct AddressChange {
     pub at: Duration,
     /// The machine.
     pub node: String,
-    /// Added (or changed), or removed.
+    /// Added, or removed.
     pub added: bool,
     /// The address.
     pub address: IpAddr,
@@ -63,8 +64,9 @@ impl Watcher {
             .run(move || {
                 let socket = open()?;
                 Ok(thread::spawn(move || {
+                    let mut present = HashSet::new();
                     while !flag.load(Ordering::Relaxed) {
-                        receive(&socket, &node, clock, &journal);
+                        receive(&socket, &node, clock, &journal, &mut present);
                     }
                 }))
             })
@@ -101,7 +103,16 @@ fn open() -> Result<OwnedFd, Errno> {
     Ok(socket)
 }
 
-fn receive(socket: &OwnedFd, node: &str, clock: Clock, journal: &Journal<AddressChange>) {
+/// What is there: address, length of the prefix, interface.
+type Present = HashSet<(IpAddr, u8, u32)>;
+
+fn receive(
+    socket: &OwnedFd,
+    node: &str,
+    clock: Clock,
+    journal: &Journal<AddressChange>,
+    present: &mut Present,
+) {
     let mut buffer = [0_u8; 32 << 10];
     let Ok(length) = recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) else { return };
     let at = clock.now();
@@ -114,15 +125,14 @@ fn receive(socket: &OwnedFd, node: &str, clock: Clock, journal: &Journal<Address
             _ => None,
         };
         if let Some((added, address, label)) = change {
-            journal.push(AddressChange {
-                at,
-                node: node.to_owned(),
-                added,
-                address,
-                prefix: prefix(&message.payload),
-                interface: interface(&message.payload),
-                label,
-            });
+            let (prefix, interface) = (prefix(&message.payload), interface(&message.payload));
+            let key = (address, prefix, interface);
+            // The kernel tells of an address again when only its flags or lifetimes change.
+            let news = if added { present.insert(key) } else { present.remove(&key) };
+            if news {
+                let node = node.to_owned();
+                journal.push(AddressChange { at, node, added, address, prefix, interface, label });
+            }
         }
         if size == 0 || size >= rest.len() {
             break;

@@ -34,6 +34,8 @@ fn both(stage: &mut Stage, conf: &Conf, vip: &str) {
 fn kernel(stage: &Stage, node: usize, command: &str) -> Vec<Value> {
     let text = stage.lab.node(node).command(command).expect("ip");
     let mut list: Vec<Value> = serde_json::from_str(text.trim()).unwrap_or_default();
+    // What the kernel adds by itself for interfaces and addresses.
+    list.retain(|entry| entry["protocol"] != "kernel");
     for entry in &mut list {
         neutral(entry);
     }
@@ -179,8 +181,7 @@ fn routes(stage: &mut Stage) {
   }",
     );
     let commands = ["ip -j -d route show table all"];
-    // The seven, and the local table's entry for the address itself.
-    held_while_master(stage, &conf, &commands, 8);
+    held_while_master(stage, &conf, &commands, 7);
 }
 
 fn rules(stage: &mut Stage) {

@@ -26,8 +26,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 fn pair(stage: &mut Stage, conf: &Conf, vip: &str) -> (Conf, Conf) {
     let (high, low) = (conf.clone().priority(150), conf.clone());
     let started = stage.start(1, &high);
-    stage.start(2, &low);
     stage.gets(1, vip, started, high.down());
+    let listening = stage.start(2, &low);
+    stage.ready(2, listening);
     stage.pass(1, 2, high.interval());
     stage.quiet(2, vip, started);
     (high, low)

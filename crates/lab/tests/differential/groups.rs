@@ -26,10 +26,11 @@ fn group(priority: u8, extra: &str) -> (Conf, String) {
 fn pair(stage: &mut Stage) -> (Conf, Conf) {
     let ((high, one), (low, two)) = (group(150, ""), group(100, ""));
     let started = stage.start_text(1, &one);
-    stage.start_text(2, &two);
     stage.gets(1, VIP, started, high.down());
     stage.gets(1, VIP_B, started, high.down());
-    stage.pass(1, 4, high.interval());
+    let listening = stage.start_text(2, &two);
+    stage.ready(2, listening);
+    stage.pass(1, 12, high.interval());
     stage.quiet(2, VIP, started);
     stage.quiet(2, VIP_B, started);
     (high, low)
@@ -87,9 +88,11 @@ fn group_tracking(stage: &mut Stage) {
     let ((high, one), (low, two)) = (group(150, extra), group(100, ""));
     stage.lab.write(1, "/tmp/track", "0").expect("write");
     let started = stage.start_text(1, &format!("{file}{one}"));
-    stage.start_text(2, &two);
     stage.gets(1, VIP, started, high.down());
     stage.gets(1, VIP_B, started, high.down());
+    let listening = stage.start_text(2, &two);
+    stage.ready(2, listening);
+    stage.pass(1, 2, high.interval());
     let failed = stage.lab.now();
     stage.lab.write(1, "/tmp/track", "-254").expect("write");
     moved(stage, failed, &low);

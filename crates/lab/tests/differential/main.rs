@@ -59,6 +59,12 @@ impl Scenario {
         self
     }
 
+    /// Only with ours on both sides: Keepalived 2.2.7 has nothing to compare with.
+    pub(crate) const fn standfast_only(mut self) -> Self {
+        self.pairs = |first, second| first.is_standfast() && second.is_standfast();
+        self
+    }
+
     /// Only one program is needed: n1's. Runs once per program.
     pub(crate) const fn alone(mut self) -> Self {
         self.pairs = |first, second| first == second;

@@ -222,7 +222,7 @@ fn lower_priority(stage: &mut Stage) {
 fn fault(stage: &mut Stage) {
     let conf = Conf::v3().priority(150).after(SECURITY).with("notify /run/tell.sh");
     stage.lab.write(1, "/run/tell.sh", &telltale("notify")).expect("write");
-    stage.lab.pull(1, 0).expect("pull");
+    stage.pull_before_start(1);
     stage.start(1, &conf);
     told(stage, 1, s(1.0), &["notify INSTANCE A FAULT 150"]);
     let plugged = stage.lab.plug(1, 0).expect("plug");

@@ -78,16 +78,26 @@ fn json(stage: &mut Stage) {
         paths
     });
     assert!(one.len() > 40, "{one:#?}");
-    contains(&one, &two, "n1");
-    contains(&two, &one, "n2");
+    compare(stage, &one, &two);
+}
+
+/// Each has what the other has; ours may have more, because Keepalived 2.4 has.
+fn compare(stage: &Stage, one: &[String], two: &[String]) {
+    if !stage.second.is_standfast() || stage.first.is_standfast() {
+        contains(one, two, "n1");
+    }
+    if !stage.first.is_standfast() || stage.second.is_standfast() {
+        contains(two, one, "n2");
+    }
 }
 
 fn counting(stage: &mut Stage) {
     let (high, low) = (Conf::v3().priority(150), Conf::v3());
     let started = stage.start(1, &high);
-    stage.start(2, &low);
     stage.gets(1, VIP, started, high.down());
-    stage.pass(1, 5, high.interval());
+    let listening = stage.start(2, &low);
+    stage.ready(2, listening);
+    stage.pass(1, 6, high.interval());
     let [one, two] = [1, 2].map(|node| read_json(stage, node)[0].clone());
     assert_eq!(one["data"]["iname"], "A");
     assert_eq!((&one["data"]["state"], &two["data"]["state"]), (&2.into(), &1.into()));
@@ -129,8 +139,7 @@ fn stats(stage: &mut Stage) {
     });
     let [one, two] = texts.each_ref().map(|text| labels(text));
     assert!(one.iter().any(|line| line.starts_with("VRRP Instance")), "{one:#?}");
-    contains(&one, &two, "n1");
-    contains(&two, &one, "n2");
+    compare(stage, &one, &two);
 }
 
 /// The labels that exporters look for, in the order in which they must come.
@@ -186,8 +195,9 @@ fn second_daemon(stage: &mut Stage) {
     stage.gets(1, VIP, started, conf.down());
     let program = format!("/run/lab/{}", stage.first);
     // It says that one is running already, and leaves that one alone.
-    let line = format!("{program} -n -l -f /run/keepalived.conf 2>&1 || true");
-    let output = stage.lab.node(1).feed(&["sh", "-c", &line], "").expect("sh");
+    let line = format!("exec -a keepalived {program} -n -l -f /run/keepalived.conf 2>&1");
+    let output =
+        stage.lab.node(1).feed(&["bash", "-c", &format!("({line}) || true")], "").expect("bash");
     assert!(output.to_lowercase().contains("already running"), "{output}");
     stage.pass(1, 3, conf.interval());
     assert!(stage.lab.holds(1, ip(VIP)));

@@ -232,11 +232,16 @@ fn announcement_settings(stage: &mut Stage) {
 }
 
 fn refresh(stage: &mut Stage) {
-    let lines = ["garp_master_repeat 1", "garp_master_refresh 1", "garp_master_refresh_repeat 2"];
+    let lines = [
+        "garp_master_repeat 1",
+        "garp_master_delay 1",
+        "garp_master_refresh 1",
+        "garp_master_refresh_repeat 2",
+    ];
     both(stage, |_| lines.iter().fold(Conf::v3(), |conf, line| conf.with(*line)));
     for node in [1, 2] {
-        // One at once, then two each second.
-        wait_announced(stage, node, VIP, 5, s(4.0));
+        // One at once, one after the delay, then two each second.
+        wait_announced(stage, node, VIP, 8, s(6.0));
     }
 }
 

@@ -23,8 +23,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 fn pair(stage: &mut Stage) -> (Conf, Conf) {
     let (high, low) = (Conf::v3().priority(150), Conf::v3());
     let started = stage.start(1, &high);
-    stage.start(2, &low);
     stage.gets(1, VIP, started, high.down());
+    let listening = stage.start(2, &low);
+    stage.ready(2, listening);
     stage.pass(1, 2, high.interval());
     (high, low)
 }
@@ -74,8 +75,9 @@ fn removed(stage: &mut Stage) {
     const OLD: &str = "198.51.100.101";
     let (high, low) = (Conf::v3().priority(150).vips(&[VIP, OLD]), Conf::v3().vips(&[VIP, OLD]));
     let started = stage.start(1, &high);
-    stage.start(2, &low);
     stage.gets(1, OLD, started, high.down());
+    let listening = stage.start(2, &low);
+    stage.ready(2, listening);
     stage.pass(1, 2, high.interval());
     let [high, low] = [high, low].map(|conf| conf.vips(&[VIP]));
     let reloaded = reload(stage, 1, &high.to_string());

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use standfast_lab::packet::Advert;
+use standfast_lab::packet::{Advert, Packet};
 use standfast_lab::subject::Subject;
 use standfast_lab::voice::{self, Call};
 use standfast_lab::{Lab, Plan};
@@ -46,6 +46,12 @@ impl Stage {
     pub(crate) fn start_text(&mut self, node: usize, text: &str) -> Duration {
         let subject = self.subject(node);
         self.lab.start(node, &subject, text).expect("the daemon").started()
+    }
+
+    /// The machine's program has started and listens.
+    #[track_caller]
+    pub(crate) fn ready(&self, node: usize, since: Duration) {
+        self.log(node, "Entering BACKUP STATE", since, Duration::from_secs(2));
     }
 
     /// Ends the machine's program the planned way; returns when the signal was sent.
@@ -142,11 +148,33 @@ impl Stage {
             let count = frames
                 .iter()
                 .filter(|it| it.node == name && it.at >= since)
-                .filter(|it| matches!(it.packet, standfast_lab::packet::Packet::Advert(_)))
+                .filter(|it| matches!(it.packet, Packet::Advert(_)))
                 .count();
             (count >= cycles).then_some(())
         });
         assert!(seen.is_some(), "n{node} sent no {cycles} advertisements within {limit:?}");
+    }
+
+    /// Lets one advertisement of anybody pass, as a clock.
+    #[track_caller]
+    pub(crate) fn pass_any(&self, interval: Duration) {
+        let since = self.lab.now();
+        let seen = self.lab.frames().wait(interval * 3 + SLACK, |frames| {
+            let mut later = frames.iter().filter(|it| it.at > since);
+            later.any(|it| matches!(it.packet, Packet::Advert(_))).then_some(())
+        });
+        assert!(seen.is_some(), "nobody advertised for {:?}", self.lab.now() - since);
+    }
+
+    /// Pulls the cable and waits until the machine's kernel has seen it.
+    #[track_caller]
+    pub(crate) fn pull_before_start(&self, node: usize) {
+        self.lab.pull(node, 0).expect("pull");
+        let seen = standfast_lab::journal::wait_until(SLACK, || {
+            let link = self.lab.node(node).command("ip link show eth0").expect("ip");
+            link.contains("NO-CARRIER").then_some(())
+        });
+        assert!(seen.is_some(), "n{node} has a carrier without a cable");
     }
 
     /// The client's machine sends an advertisement; returns when.

@@ -36,8 +36,10 @@ fn pair(stage: &mut Stage, high: &Conf, wins: Duration) -> Conf {
     let low = Conf::v3().priority(120);
     stage.lab.write(1, "/run/check.sh", SCRIPT).expect("write");
     let started = stage.start(1, high);
-    stage.start(2, &low);
     stage.gets(1, VIP, started, wins);
+    let listening = stage.start(2, &low);
+    stage.ready(2, listening);
+    stage.pass(1, 2, high.interval());
     low
 }
 
@@ -124,8 +126,10 @@ fn script_timeout(stage: &mut Stage) {
     let low = Conf::v3().priority(120);
     stage.lab.write(1, "/run/check.sh", slow).expect("write");
     let started = stage.start(1, &high);
-    stage.start(2, &low);
     stage.gets(1, VIP, started, high.down() + s(1.0));
+    let listening = stage.start(2, &low);
+    stage.ready(2, listening);
+    stage.pass(1, 2, high.interval());
     let broken = break_it(stage);
     stage.log(1, "Entering FAULT STATE", broken, s(3.0));
     stage.gets(2, VIP, broken, s(3.0));
