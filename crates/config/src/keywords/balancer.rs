@@ -34,7 +34,7 @@ const INHERITED: &[Keyword] = &[
     kw("connect_timeout", PERIOD, "5", "How long a connection may take."),
     kw("virtualhost", TEXT, "", "Host header of web checks.").lenient(),
     Keyword::new("smtp_alert", Bool, "smtp_alert_checker", Mail, "Mail at every change."),
-    Keyword::new("snmp_name", TEXT, "", Snmp, "Its name in SNMP."),
+    Keyword::new("snmp_name", TEXT, "", Snmp, "Its name in SNMP.").lenient(),
 ];
 
 const SERVICE: &[Keyword] = &[
@@ -77,7 +77,7 @@ const SERVICE: &[Keyword] = &[
     kw("inhibit_on_failure", Bool, "off", "A server that is down gets weight 0, and stays."),
     kw("sorry_server", ENDPOINT, "", "Serves while the quorum is lost."),
     kw("sorry_server_inhibit", Flag, "", "Then real servers get weight 0, and stay."),
-    kw("sorry_server_lvs_method", METHOD, "lb_kind", "How packets reach it."),
+    kw("sorry_server_lvs_method", METHOD, "lb_kind", "How packets reach it.").lenient(),
     kw(
         "real_server",
         special("IP [PORT] { … }", "192.0.2.9 80", "192.0.2.999 80"),
@@ -113,10 +113,10 @@ pub(super) const BLOCKS: &[Block] = &[
         title: "SSL",
         doc: "The client side of TLS checks.",
         content: Content::Keywords(&[&[
-            kw("password", TEXT, "", "Password of the key."),
-            kw("ca", Path, "", "File of certificate authorities."),
-            kw("certificate", Path, "", "File of our certificate."),
-            kw("key", Path, "", "File of its key."),
+            kw("password", TEXT, "", "Password of the key.").lenient(),
+            kw("ca", Path, "", "File of certificate authorities.").lenient(),
+            kw("certificate", Path, "", "File of our certificate.").lenient(),
+            kw("key", Path, "", "File of its key.").lenient(),
         ]]),
     },
     Block {

@@ -17,8 +17,8 @@ pub(super) const BLOCKS: &[Block] = &[Block {
     title: "bfd_instance",
     doc: "A BFD session (RFC 5880); its name has less than 32 bytes.",
     content: Content::Keywords(&[&[
-        kw("neighbor_ip", IP, "", "The other side. Without it the block is void."),
-        kw("neighbour_ip", IP, "", "The same as `neighbor_ip`.").alias("neighbor_ip"),
+        kw("neighbor_ip", IP, "", "The other side. Without it the block is void.").lenient(),
+        kw("neighbour_ip", IP, "", "The same as `neighbor_ip`.").lenient().alias("neighbor_ip"),
         kw("source_ip", IP, "the kernel's choice", "Our address."),
         kw("min_rx", count(1, MS, "ms"), "10", "Least interval of packets that we take."),
         kw("min_tx", count(1, MS, "ms"), "10", "Least interval of packets that we send."),

@@ -40,8 +40,9 @@ const SCHEDULE: &[Keyword] = &[
 
 const HTTP: &[Keyword] = &[
     kw("nb_get_retry", int(0, U32), "", "The same as `retry`.").deprecated("retry"),
-    kw("virtualhost", TEXT, "the server's", "Host header."),
-    kw("http_protocol", special("1.0 | 1.0C | 1.1", "1.1", "2"), "1.0", "Version; C: close."),
+    kw("virtualhost", TEXT, "the server's", "Host header.").lenient(),
+    kw("http_protocol", special("1.0 | 1.0C | 1.1", "1.1", "2"), "1.0", "Version; C: close.")
+        .lenient(),
     kw("fast_recovery", Bool, "off", "No delay between pages while coming up."),
     kw("url", Blk(B::Url), "", "A page to fetch; at least one."),
 ];
@@ -92,19 +93,23 @@ pub(super) const BLOCKS: &[Block] = &[
                 "",
                 "MD5 of the body, as genhash prints it.",
             ),
-            kw("status_code", special("N[-M] …", "200 301-303", "99"), "200-299", "100 to 599."),
-            kw("virtualhost", TEXT, "the checker's", "Host header."),
-            kw("regex", TEXT, "", "Expression that the answer must match."),
+            kw("status_code", special("N[-M] …", "200 301-303", "99"), "200-299", "100 to 599.")
+                .lenient(),
+            kw("virtualhost", TEXT, "the checker's", "Host header.").lenient(),
+            kw("regex", TEXT, "", "Expression that the answer must match.").lenient(),
             kw("regex_no_match", Flag, "", "The answer must not match."),
             kw(
                 "regex_options",
                 special("OPTION …", "caseless", "sideways"),
                 "",
                 "Options of PCRE2.",
-            ),
-            kw("regex_min_offset", int(0, U32), "0", "A match may begin here."),
-            kw("regex_max_offset", int(0, U32), "none", "A match must begin before this."),
-            kw("regex_stack", special("START MAX", "32768 524288", "2 1"), "", "Bytes of stack."),
+            )
+            .lenient(),
+            kw("regex_min_offset", int(0, U32), "0", "A match may begin here.").lenient(),
+            kw("regex_max_offset", int(0, U32), "none", "A match must begin before this.")
+                .lenient(),
+            kw("regex_stack", special("START MAX", "32768 524288", "2 1"), "", "Bytes of stack.")
+                .lenient(),
             kw("tls_compliant", Bool, "the checker's", "Insist on an orderly end of TLS.")
                 .since("2.3"),
         ]],
@@ -115,7 +120,7 @@ pub(super) const BLOCKS: &[Block] = &[
         "The server says 220, and 250 to HELO.",
         &[
             &[
-                kw("helo_name", TEXT, "smtpchecker.keepalived.org", "How we greet."),
+                kw("helo_name", TEXT, "smtpchecker.keepalived.org", "How we greet.").lenient(),
                 kw("host", Blk(B::SmtpHost), "", "Another place to connect to.")
                     .deprecated("connect_ip, connect_port and bindto in SMTP_CHECK itself"),
             ],
@@ -152,10 +157,12 @@ pub(super) const BLOCKS: &[Block] = &[
         "A script exits with 0.",
         &[
             &[
-                kw("misc_path", Value::Command, "", "What to run. Without it the checker is void."),
+                kw("misc_path", Value::Command, "", "What to run. Without it the checker is void.")
+                    .lenient(),
                 kw("misc_timeout", count(1, U32, "s"), "delay_loop", "How long it may run."),
                 kw("misc_dynamic", Flag, "", "Exit status 2 to 255 sets the weight to 0 to 253."),
-                kw("user", special("USER [GROUP]", "root root", ""), "script_user", "Who runs it."),
+                kw("user", special("USER [GROUP]", "root root", ""), "script_user", "Who runs it.")
+                    .lenient(),
             ],
             SCHEDULE,
         ],
@@ -166,7 +173,8 @@ pub(super) const BLOCKS: &[Block] = &[
         "A packet is not refused, or is answered.",
         &[
             &[
-                kw("payload", special("HEX …", "ab 12 f", "zz"), "32 bytes", "What to send."),
+                kw("payload", special("HEX …", "ab 12 f", "zz"), "32 bytes", "What to send.")
+                    .lenient(),
                 kw(
                     "require_reply",
                     special("[HEX …]", "ab Xf", "zz"),
@@ -192,7 +200,8 @@ pub(super) const BLOCKS: &[Block] = &[
                 special("NUMBER [reverse | noreverse]", "2 reverse", "2147483648"),
                 "the file's",
                 "Multiplies the number; the product is added to the server's weight.",
-            ),
+            )
+            .lenient(),
         ]],
     ),
     checker(
@@ -200,7 +209,7 @@ pub(super) const BLOCKS: &[Block] = &[
         "BFD_CHECK",
         "A BFD session is up.",
         &[&[
-            kw("name", TEXT, "", "Name of a `bfd_instance` that is defined above."),
+            kw("name", TEXT, "", "Name of a `bfd_instance` that is defined above.").lenient(),
             kw("alpha", Bool, "the server's", "Down until it has succeeded."),
         ]],
     ),

@@ -1,7 +1,7 @@
 //! `global_defs`.
 
 use super::BlockId as B;
-use super::Role::{Balancer, Bfd, Daemon, Dbus, Failover, Mail, Nobody, Snmp};
+use super::Role::{Balancer, Bfd, Daemon, Dbus, Failover, Mail, Snmp};
 use super::Value::{Bool, Command, Flag, Interface, Path};
 use super::{
     Block, Content, I32, Keyword, LONG, TEXT, U32, U32_MICROS, Value, count, int, micros, seconds,
@@ -24,7 +24,6 @@ const CPUS: Value = special("CPU …", "0 1", "0 x");
 const RTTIME: Value = count(1, U32, "µs");
 const OPTIONAL_NAME: Value = special("[NAME]", "name", "");
 const OPTIONAL_PATH: Value = special("[PATH]", "/tmp/x", "");
-const IPSETS: &str = "ipsets are not used; a table of nftables is";
 
 const DAEMON: &[Keyword] = &[
     kw("router_id", TEXT, "the host's name", Daemon, "How this node is called in mails and SNMP.")
@@ -37,29 +36,32 @@ const DAEMON: &[Keyword] = &[
         Daemon,
         "Permission bits that files we create do not get.",
     ),
-    kw("startup_script", Command, "", Daemon, "Run before the roles start."),
+    kw("startup_script", Command, "", Daemon, "Run before the roles start.").lenient(),
     kw(
         "startup_script_timeout",
         count(1, 1000, "s"),
         "10",
         Daemon,
         "How long the startup script may run.",
-    ),
-    kw("shutdown_script", Command, "", Daemon, "Run after the roles have stopped."),
+    )
+    .lenient(),
+    kw("shutdown_script", Command, "", Daemon, "Run after the roles have stopped.").lenient(),
     kw(
         "shutdown_script_timeout",
         count(1, 1000, "s"),
         "10",
         Daemon,
         "How long the shutdown script may run.",
-    ),
+    )
+    .lenient(),
     kw(
         "script_user",
         special("USER [GROUP]", "root root", ""),
         "keepalived_script if it exists",
         Daemon,
         "Who runs scripts that do not say so themselves.",
-    ),
+    )
+    .lenient(),
     kw(
         "enable_script_security",
         Flag,
@@ -83,18 +85,22 @@ const DAEMON: &[Keyword] = &[
     kw("lvs_process_name", COMM, "", Balancer, "The same as `checker_process_name`.")
         .deprecated("checker_process_name"),
     kw("bfd_process_name", COMM, "", Bfd, "Name of the BFD process."),
-    kw("vrrp_priority", int(-20, 19), "0", Failover, "Nice value of the failover process."),
-    kw("checker_priority", int(-20, 19), "0", Balancer, "Nice value of the balancer process."),
-    kw("bfd_priority", int(-20, 19), "0", Bfd, "Nice value of the BFD process."),
+    kw("vrrp_priority", int(-20, 19), "0", Failover, "Nice value of the failover process.")
+        .lenient(),
+    kw("checker_priority", int(-20, 19), "0", Balancer, "Nice value of the balancer process.")
+        .lenient(),
+    kw("bfd_priority", int(-20, 19), "0", Bfd, "Nice value of the BFD process.").lenient(),
     kw("vrrp_no_swap", Flag, "", Failover, "Lock the failover process into memory."),
     kw("checker_no_swap", Flag, "", Balancer, "Lock the balancer process into memory."),
     kw("bfd_no_swap", Flag, "", Bfd, "Lock the BFD process into memory."),
-    kw("vrrp_rt_priority", int(1, 99), "none", Failover, "Real-time priority of failover."),
-    kw("checker_rt_priority", int(1, 99), "none", Balancer, "Real-time priority of balancing."),
-    kw("bfd_rt_priority", int(1, 99), "none", Bfd, "Real-time priority of BFD."),
-    kw("vrrp_cpu_affinity", CPUS, "all", Failover, "CPUs of the failover process."),
-    kw("checker_cpu_affinity", CPUS, "all", Balancer, "CPUs of the balancer process."),
-    kw("bfd_cpu_affinity", CPUS, "all", Bfd, "CPUs of the BFD process."),
+    kw("vrrp_rt_priority", int(1, 99), "none", Failover, "Real-time priority of failover.")
+        .lenient(),
+    kw("checker_rt_priority", int(1, 99), "none", Balancer, "Real-time priority of balancing.")
+        .lenient(),
+    kw("bfd_rt_priority", int(1, 99), "none", Bfd, "Real-time priority of BFD.").lenient(),
+    kw("vrrp_cpu_affinity", CPUS, "all", Failover, "CPUs of the failover process.").lenient(),
+    kw("checker_cpu_affinity", CPUS, "all", Balancer, "CPUs of the balancer process.").lenient(),
+    kw("bfd_cpu_affinity", CPUS, "all", Bfd, "CPUs of the BFD process.").lenient(),
     kw("vrrp_rlimit_rttime", RTTIME, "10000", Failover, "Real-time budget between two waits."),
     kw("checker_rlimit_rttime", RTTIME, "10000", Balancer, "Real-time budget between two waits."),
     kw("bfd_rlimit_rttime", RTTIME, "10000", Bfd, "Real-time budget between two waits."),
@@ -117,13 +123,15 @@ const DAEMON: &[Keyword] = &[
         "1000000",
         Failover,
         "Lateness that makes `max_auto_priority` act.",
-    ),
-    kw("notify_fifo", FIFO, "", Failover, "FIFO that every event is written to."),
-    kw("notify_fifo_script", Command, "", Failover, "Reader of `notify_fifo`."),
-    kw("vrrp_notify_fifo", FIFO, "", Failover, "FIFO that VRRP events are written to."),
-    kw("vrrp_notify_fifo_script", Command, "", Failover, "Reader of `vrrp_notify_fifo`."),
-    kw("lvs_notify_fifo", FIFO, "", Balancer, "FIFO that balancer events are written to."),
-    kw("lvs_notify_fifo_script", Command, "", Balancer, "Reader of `lvs_notify_fifo`."),
+    )
+    .lenient(),
+    kw("notify_fifo", FIFO, "", Failover, "FIFO that every event is written to.").lenient(),
+    kw("notify_fifo_script", Command, "", Failover, "Reader of `notify_fifo`.").lenient(),
+    kw("vrrp_notify_fifo", FIFO, "", Failover, "FIFO that VRRP events are written to.").lenient(),
+    kw("vrrp_notify_fifo_script", Command, "", Failover, "Reader of `vrrp_notify_fifo`.").lenient(),
+    kw("lvs_notify_fifo", FIFO, "", Balancer, "FIFO that balancer events are written to.")
+        .lenient(),
+    kw("lvs_notify_fifo_script", Command, "", Balancer, "Reader of `lvs_notify_fifo`.").lenient(),
     kw(
         "fifo_write_vrrp_states_on_reload",
         Flag,
@@ -139,6 +147,7 @@ const DAEMON: &[Keyword] = &[
         "Check the files before a reload, and log the findings there.",
     ),
     kw("reload_time_file", Path, "", Daemon, "File that holds the time of the next reload.")
+        .lenient()
         .later(),
     kw("reload_repeat", Flag, "", Daemon, "The time in `reload_time_file` holds every day.")
         .later(),
@@ -152,14 +161,20 @@ const DAEMON: &[Keyword] = &[
     .later(),
     kw("config_save_dir", Path, "", Daemon, "Keep a copy of each configuration there.").later(),
     kw("tmp_config_directory", Path, "", Daemon, "Where Keepalived keeps its copy of the text.")
+        .lenient()
         .ignored("the checked model is handed on, not the text"),
     kw("data_use_instance", Bool, "off", Daemon, "Name dump files after the instance."),
-    kw("json_version", int(1, 2), "1", Failover, "Shape of keepalived.json."),
-    kw("iproute_usr_dir", Path, "", Daemon, "Where names of tables and protocols are read."),
-    kw("iproute_etc_dir", Path, "", Daemon, "Where names of tables and protocols are read first."),
-    kw("state_dump_file", Path, "/tmp/keepalived.data", Daemon, "Where `SIGUSR1` writes."),
-    kw("stats_dump_file", Path, "/tmp/keepalived.stats", Daemon, "Where `SIGUSR2` writes."),
-    kw("json_dump_file", Path, "/tmp/keepalived.json", Daemon, "Where the JSON signal writes."),
+    kw("json_version", int(1, 2), "1", Failover, "Shape of keepalived.json.").lenient(),
+    kw("iproute_usr_dir", Path, "", Daemon, "Where names of tables and protocols are read.")
+        .lenient(),
+    kw("iproute_etc_dir", Path, "", Daemon, "Where names of tables and protocols are read first.")
+        .lenient(),
+    kw("state_dump_file", Path, "/tmp/keepalived.data", Daemon, "Where `SIGUSR1` writes.")
+        .lenient(),
+    kw("stats_dump_file", Path, "/tmp/keepalived.stats", Daemon, "Where `SIGUSR2` writes.")
+        .lenient(),
+    kw("json_dump_file", Path, "/tmp/keepalived.json", Daemon, "Where the JSON signal writes.")
+        .lenient(),
     kw(
         "include_check",
         special("[[+|-]CHECK …]", "read match", ""),
@@ -183,7 +198,8 @@ const VRRP: &[Keyword] = &[
         "eth0",
         Failover,
         "Interface of static addresses without `dev`.",
-    ),
+    )
+    .lenient(),
     kw(
         "disable_local_igmp",
         Flag,
@@ -273,6 +289,7 @@ const VRRP: &[Keyword] = &[
         Failover,
         "Period (1 to 86400 s) of announcements on other interfaces of VIPs.",
     )
+    .lenient()
     .later(),
     kw(
         "vrrp_vmac_garp_intvl",
@@ -281,6 +298,7 @@ const VRRP: &[Keyword] = &[
         Failover,
         "The same as `vrrp_garp_extra_if`.",
     )
+    .lenient()
     .deprecated("vrrp_garp_extra_if")
     .later(),
     kw(
@@ -358,8 +376,10 @@ const VRRP: &[Keyword] = &[
         "the kernel's",
         Failover,
         "Receive buffer of advert sockets.",
-    ),
-    kw("vrrp_rx_bufs_multiplier", int(1, U32), "3", Failover, "Adverts that fit the buffer."),
+    )
+    .lenient(),
+    kw("vrrp_rx_bufs_multiplier", int(1, U32), "3", Failover, "Adverts that fit the buffer.")
+        .lenient(),
     kw("vmac_prefix", COMM, "vrrp", Failover, "How names of VMAC interfaces begin."),
     kw(
         "vmac_addr_prefix",
@@ -375,9 +395,11 @@ const VRRP: &[Keyword] = &[
         Failover,
         "Chains for traffic that is not to be accepted; nftables is used instead.",
     )
+    .deprecated("nftables")
     .later(),
-    kw("vrrp_ipsets", special("[SET …]", "a b", ""), "", Nobody, "Names of ipsets.")
-        .ignored(IPSETS),
+    kw("vrrp_ipsets", special("[SET …]", "a b", ""), "", Failover, "Names of ipsets.")
+        .deprecated("nftables")
+        .later(),
     kw("nftables", OPTIONAL_NAME, "keepalived", Failover, "Table for packet filter rules.").later(),
     kw("nftables_priority", int(-I32, I32), "−1", Failover, "Priority of its chains.").later(),
     kw("nftables_ifindex", Flag, "", Failover, "Match interfaces by index, not name.").later(),
@@ -388,7 +410,8 @@ const VRRP: &[Keyword] = &[
         "the kernel's",
         Failover,
         "Receive buffer of netlink answers.",
-    ),
+    )
+    .lenient(),
     kw("vrrp_netlink_cmd_rcv_bufs_force", Bool, "off", Failover, "Beyond the kernel's limit."),
     kw(
         "vrrp_netlink_monitor_rcv_bufs",
@@ -396,7 +419,8 @@ const VRRP: &[Keyword] = &[
         "the kernel's",
         Failover,
         "Receive buffer of netlink events.",
-    ),
+    )
+    .lenient(),
     kw("vrrp_netlink_monitor_rcv_bufs_force", Bool, "off", Failover, "Beyond the kernel's limit."),
     kw(
         "process_monitor_rcv_bufs",
@@ -404,7 +428,8 @@ const VRRP: &[Keyword] = &[
         "the kernel's",
         Failover,
         "Receive buffer of process events.",
-    ),
+    )
+    .lenient(),
     kw("process_monitor_rcv_bufs_force", Bool, "off", Failover, "Beyond the kernel's limit."),
 ];
 
@@ -416,7 +441,7 @@ const OTHERS: &[Keyword] = &[
         Mail,
         "Who gets mail about changes.",
     ),
-    kw("notification_email_from", TEXT, "USER@HOST", Mail, "Sender of the mail."),
+    kw("notification_email_from", TEXT, "USER@HOST", Mail, "Sender of the mail.").lenient(),
     kw(
         "smtp_server",
         special("HOST [PORT]", "192.0.2.25 25", "192.0.2.25 70000"),
@@ -424,7 +449,7 @@ const OTHERS: &[Keyword] = &[
         Mail,
         "Server that takes the mail; port 25.",
     ),
-    kw("smtp_helo_name", TEXT, "the host's name", Mail, "How we greet the server."),
+    kw("smtp_helo_name", TEXT, "the host's name", Mail, "How we greet the server.").lenient(),
     kw("smtp_connect_timeout", count(1, LONG as i64, "s"), "30", Mail, "How long to wait for it."),
     kw("smtp_alert", Bool, "unset", Mail, "Default of `smtp_alert` everywhere."),
     kw("smtp_alert_vrrp", Bool, "unset", Mail, "Default of `smtp_alert` of VRRP."),
@@ -438,7 +463,8 @@ const OTHERS: &[Keyword] = &[
         "the kernel's",
         Balancer,
         "Time-outs of connections, up to 31 days.",
-    ),
+    )
+    .lenient(),
     kw("lvs_flush", Flag, "", Balancer, "Empty the IPVS table at start."),
     kw(
         "lvs_flush_on_stop",
@@ -465,7 +491,8 @@ const OTHERS: &[Keyword] = &[
         "",
         Balancer,
         "Send connections to the other node, as the instance's state says.",
-    ),
+    )
+    .lenient(),
     kw(
         "nftables_ipvs",
         OPTIONAL_NAME,
@@ -481,7 +508,8 @@ const OTHERS: &[Keyword] = &[
         "the kernel's",
         Balancer,
         "Receive buffer of netlink answers.",
-    ),
+    )
+    .lenient(),
     kw("lvs_netlink_cmd_rcv_bufs_force", Bool, "off", Balancer, "Beyond the kernel's limit."),
     kw(
         "lvs_netlink_monitor_rcv_bufs",
@@ -489,10 +517,12 @@ const OTHERS: &[Keyword] = &[
         "the kernel's",
         Balancer,
         "Receive buffer of netlink events.",
-    ),
+    )
+    .lenient(),
     kw("lvs_netlink_monitor_rcv_bufs_force", Bool, "off", Balancer, "Beyond the kernel's limit."),
     kw("rs_init_notifies", Bool, "off", Balancer, "Run `notify_up` of servers that start up."),
-    kw("snmp_socket", TEXT, "unix:/var/agentx/master", Snmp, "Where the SNMP master listens."),
+    kw("snmp_socket", TEXT, "unix:/var/agentx/master", Snmp, "Where the SNMP master listens.")
+        .lenient(),
     kw("enable_traps", Flag, "", Snmp, "Send traps."),
     kw("enable_snmp_vrrp", Flag, "", Snmp, "Serve the VRRP part of Keepalived's MIB."),
     kw("enable_snmp_checker", Flag, "", Snmp, "Serve the checker part of Keepalived's MIB."),
@@ -516,7 +546,7 @@ const OTHERS: &[Keyword] = &[
         "Age at which counters of real servers are read again.",
     ),
     kw("enable_dbus", Flag, "", Dbus, "Serve D-Bus."),
-    kw("dbus_service_name", TEXT, "org.keepalived.Vrrp1", Dbus, "Our name on D-Bus."),
+    kw("dbus_service_name", TEXT, "org.keepalived.Vrrp1", Dbus, "Our name on D-Bus.").lenient(),
     kw(
         "dbus_no_interface_name",
         TEXT,

@@ -236,6 +236,7 @@ const ROUTER: &[Keyword] = &[
         Failover,
         "Period of announcements on other interfaces of VIPs; 0: none.",
     )
+    .lenient()
     .later(),
     kw(
         "vmac_garp_intvl",
@@ -244,6 +245,7 @@ const ROUTER: &[Keyword] = &[
         Failover,
         "The same as `garp_extra_if`.",
     )
+    .lenient()
     .deprecated("garp_extra_if")
     .later(),
     kw(
@@ -320,7 +322,8 @@ const ROUTER: &[Keyword] = &[
         "the kernel's",
         Failover,
         "Receive buffer of its socket.",
-    ),
+    )
+    .lenient(),
     kw("debug", int(0, 4), "0", Failover, "Level of debugging.").ignored("it never did anything"),
     kw("linkbeat_use_polling", Flag, "", Failover, "Poll the link of its interface.")
         .deprecated("linkbeat_interfaces")

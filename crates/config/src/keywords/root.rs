@@ -22,7 +22,7 @@ pub(super) const ROOT: Block = Block {
 };
 
 const ROOT_KEYWORDS: &[Keyword] = &[
-    kw("net_namespace", TEXT, "", Daemon, "Run in this network namespace."),
+    kw("net_namespace", TEXT, "", Daemon, "Run in this network namespace.").lenient(),
     kw(
         "net_namespace_ipvs",
         special("[NAME]", "blue", ""),
@@ -38,7 +38,7 @@ const ROOT_KEYWORDS: &[Keyword] = &[
         "Allow ipsets in a network namespace on old kernels.",
     )
     .ignored("ipsets are not used"),
-    kw("instance", TEXT, "", Daemon, "Name of this daemon, used in file names."),
+    kw("instance", TEXT, "", Daemon, "Name of this daemon, used in file names.").lenient(),
     kw("use_pid_dir", Value::Flag, "", Daemon, "Keep pid files in a directory of their own."),
     kw("child_wait_time", seconds(0, LONG), "5", Daemon, "How long to wait for roles to stop."),
     kw(
@@ -79,6 +79,7 @@ const ROOT_KEYWORDS: &[Keyword] = &[
         Failover,
         "Instances that depend on static addresses, routes and rules.",
     )
+    .lenient()
     .lenient(),
     kw(
         "static_ipaddress",
@@ -119,9 +120,10 @@ const ROOT_KEYWORDS: &[Keyword] = &[
         Failover,
         "Instances that are MASTER together or not at all.",
     )
+    .lenient()
     .lenient(),
     kw("vrrp_instance", Value::Named(B::VrrpInstance), "", Failover, "A virtual router.").lenient(),
-    kw("bfd_instance", Value::Named(B::BfdInstance), "", Bfd, "A BFD session."),
+    kw("bfd_instance", Value::Named(B::BfdInstance), "", Bfd, "A BFD session.").lenient(),
     kw("SSL", Value::Block(B::Ssl), "", Balancer, "The client side of TLS checks."),
     kw(
         "virtual_server_group",

@@ -39,7 +39,7 @@ pub(super) const BLOCKS: &[Block] = &[
         title: "vrrp_script",
         doc: "A script that is run again and again; its exit status counts.",
         content: Content::Keywords(&[&[
-            kw("script", Command, "", Failover, "What to run. Without it the block is void."),
+            kw("script", Command, "", Failover, "What to run. Without it the block is void.").lenient(),
             kw("interval", micros(1, LONG_MICROS), "1", Failover, "From start to start."),
             kw(
                 "timeout",
@@ -92,7 +92,7 @@ pub(super) const BLOCKS: &[Block] = &[
                 "0",
                 Failover,
                 "−254 to 254, as for a script.",
-            ),
+            ).lenient(),
             kw("quorum", int(1, 65_535), "1", Failover, "Least number of processes."),
             kw(
                 "quorum_max",
@@ -112,14 +112,14 @@ pub(super) const BLOCKS: &[Block] = &[
         title: "track_file",
         doc: "A file whose number counts.",
         content: Content::Keywords(&[&[
-            kw("file", Path, "", Failover, "The file. Without it the block is void."),
+            kw("file", Path, "", Failover, "The file. Without it the block is void.").lenient(),
             kw(
                 "weight",
                 special("NUMBER [reverse]", "2 reverse", "255"),
                 "1",
                 Failover,
                 "−254 to 254: multiplies the number; −254 or less is FAULT. 0: any number but 0 is FAULT.",
-            ),
+            ).lenient(),
             kw(
                 "init_file",
                 special("[NUMBER] [overwrite]", "1 overwrite", "x"),

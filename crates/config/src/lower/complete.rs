@@ -340,6 +340,16 @@ impl Context<'_> {
                 group: device.group,
             }
         };
+        if device.ipvlan && device.address.is_none() && instance.family == Family::V4 {
+            self.report(
+                Diagnostic::error(
+                    Language::Incomplete,
+                    format!("`vrrp_instance {}`: an IPv4 ipvlan needs an address", instance.name),
+                )
+                .at(span, "it stays in FAULT"),
+            );
+            instance.fault = Some("an IPv4 ipvlan needs an address".to_owned());
+        }
         instance.own_device = Some(Setting::written(own, span));
         if instance.transport.is_unicast() && !device.ipvlan && !instance.vmac_xmit_base.value {
             self.conflict(
