@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p standfast-vrrp --example load -- 1000
 //! ```
+#![allow(clippy::disallowed_methods, reason = "it measures")]
 
 use std::net::Ipv4Addr;
 use std::num::NonZeroU8;
@@ -39,6 +40,7 @@ fn drain(engine: &mut Engine, sent: &mut Vec<Transmit>) {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the example measures the core from outside")]
 fn main() {
     let routers = std::env::args().nth(1).and_then(|arg| arg.parse().ok()).unwrap_or(1000);
     let start = Now::default();

@@ -1,4 +1,5 @@
 //! The cluster simulation: 10,000 seeds, or STANDFAST_SEEDS of them from START.
+#![allow(clippy::disallowed_methods, reason = "the number of seeds comes from the environment")]
 
 mod support;
 
@@ -6,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use support::cluster;
 
+#[expect(clippy::disallowed_methods, reason = "the test runner is told how much to do")]
 fn number(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
         Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")),
