@@ -19,6 +19,7 @@ mod lexer;
 mod load;
 pub mod lower;
 pub mod model;
+pub mod pair;
 mod parser;
 mod preprocess;
 pub mod render;

@@ -192,6 +192,23 @@ impl SourceMap {
         TrailId(offset(self.expansions.len()))
     }
 
+    /// Takes over all files and expansions of another map, so that spans of both can stand in one
+    /// finding.
+    pub fn append(&mut self, other: &Self) -> Shift {
+        let shift =
+            Shift { files: offset(self.files.len()), trails: offset(self.expansions.len()) };
+        let moved = |file: &SourceFile| SourceFile {
+            included_from: file.included_from.map(|span| shift.span(span)),
+            ..file.clone()
+        };
+        self.files.extend(other.files.iter().map(moved));
+        self.expansions.extend(other.expansions.iter().map(|step| Expansion {
+            expander: step.expander.clone(),
+            used_at: shift.span(step.used_at),
+        }));
+        shift
+    }
+
     /// The file of a span.
     ///
     /// # Panics
@@ -248,6 +265,25 @@ impl SourceMap {
             next = self.file(step.file).included_from();
             Some(step)
         })
+    }
+}
+
+/// How far the files of a map moved when it was appended to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shift {
+    files: u32,
+    trails: u32,
+}
+
+impl Shift {
+    /// Where a span of the appended map is now.
+    #[must_use]
+    pub const fn span(&self, span: Span) -> Span {
+        let trail = match span.trail.0 {
+            0 => TrailId::NONE,
+            trail => TrailId(trail + self.trails),
+        };
+        Span { file: FileId(span.file.0 + self.files), trail, ..span }
     }
 }
 

@@ -9,10 +9,10 @@
 //! Lowering has reported already what a line or a block shows by itself.
 
 mod addresses;
-mod election;
+pub(crate) mod election;
 mod names;
 mod scripts;
-mod setup;
+pub(crate) mod setup;
 mod wording;
 
 use std::path::Path;

@@ -15,7 +15,7 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
 }
 
 /// The first item of that name, depth first.
-fn first<'a>(items: &'a [Item], keyword: &str) -> Option<&'a Item> {
+pub(crate) fn first<'a>(items: &'a [Item], keyword: &str) -> Option<&'a Item> {
     items.iter().find_map(|item| {
         if item.keyword.as_str() == keyword { Some(item) } else { first(item.items(), keyword) }
     })
@@ -125,7 +125,8 @@ fn secrets(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
     }
 }
 
-fn password_item<'a>(tree: &'a Tree, instance: &str) -> Option<&'a Item> {
+/// The `auth_pass` line of an instance.
+pub(crate) fn password_item<'a>(tree: &'a Tree, instance: &str) -> Option<&'a Item> {
     tree.items
         .iter()
         .find(|item| {

@@ -79,7 +79,7 @@ macro_rules! codes {
 
 // A new family: a file beside this one with `family! {…}`, `mod` and `pub use` in mod.rs, and its
 // name here.
-codes!(Syntax, Preprocess, Language, Names, Election, Addresses, Scripts, Wording, Setup);
+codes!(Syntax, Preprocess, Language, Names, Election, Addresses, Scripts, Wording, Setup, Pair);
 
 impl Code {
     /// The stable identifier, as in `SF0101`.

@@ -6,12 +6,14 @@
 mod checks;
 mod code;
 mod language;
+mod pair;
 mod preprocess;
 mod syntax;
 
 pub use checks::{Addresses, Election, Names, Scripts, Setup, Wording};
 pub use code::{Code, CodeInfo};
 pub use language::Language;
+pub use pair::Pair;
 pub use preprocess::Preprocess;
 pub use syntax::Syntax;
 
