@@ -6,10 +6,12 @@
 
 use std::path::Path;
 
+use config::checks::{Elsewhere, check};
 use config::files::MemoryFiles;
+use config::lower::{BuiltinNames, lower};
 use config::{Options, render};
 
-/// Loads the bytes, shows all findings, loads the recording.
+/// Loads the bytes, makes a model of them, checks it, shows all findings, loads the recording.
 pub fn run(data: &[u8]) {
     let path = Path::new("/keepalived.conf");
     let mut files = MemoryFiles::new();
@@ -22,7 +24,11 @@ pub fn run(data: &[u8]) {
     let options = Options { config_id: "one".to_owned(), all_checks: false, seed: 1 };
     let loaded = config::load(&files, path, &options);
 
+    let lowered = lower(&loaded.tree, &BuiltinNames);
+
     let mut findings = loaded.diagnostics.clone();
+    findings.extend(lowered.diagnostics.iter().cloned());
+    findings.extend(check(&loaded.tree, &lowered.model, &loaded.sources, &Elsewhere));
     render::sort(&mut findings, &loaded.sources);
     for finding in &findings {
         let shown = render::text(finding, &loaded.sources, render::Style::default());
@@ -34,4 +40,6 @@ pub fn run(data: &[u8]) {
     let again = config::load_bundle(&loaded.bundle);
     assert_eq!(format!("{:?}", again.tree), format!("{:?}", loaded.tree));
     assert_eq!(again.diagnostics.len(), loaded.diagnostics.len());
+    let meaning = lower(&again.tree, &BuiltinNames);
+    assert_eq!(format!("{:?}", meaning.model), format!("{:?}", lowered.model));
 }
