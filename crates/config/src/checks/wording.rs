@@ -210,6 +210,7 @@ fn several(item: &Item, at: BlockId, found: &mut Vec<Diagnostic>) {
         Value::Flag => 0,
         Value::Int { .. } | Value::Seconds { .. } | Value::Choice(_) | Value::Interface => 1,
         Value::Address { .. } => 1,
+        Value::Special { .. } if matches!(keyword.name, "state" | "virtual_router_id") => 1,
         _ => return,
     };
     let Some(next) = item.args.iter().skip(takes).find(|word| block.find(word).is_some()) else {
