@@ -24,6 +24,7 @@ mod link;
 mod message;
 mod monitor;
 pub mod names;
+pub mod nftables;
 mod prefix;
 mod request;
 mod route;

@@ -389,13 +389,13 @@ fn rules() -> Vec<(Rule, &'static str)> {
         ),
         (
             Rule {
-                uid_range: Some((10, 20)),
+                uid_range: Some((0, 0)),
                 ip_proto: Some(6),
                 sport: Some(PortRange { first: 80, last: 90 }),
                 dport: Some(PortRange { first: 443, last: 443 }),
                 ..base(503)
             },
-            "503: from all uidrange 10-20 ipproto tcp sport 80-90 dport 443 lookup 100",
+            "503: from all uidrange 0-0 ipproto tcp sport 80-90 dport 443 lookup 100",
         ),
         (
             Rule { suppress_prefixlength: Some(8), suppress_ifgroup: Some(9), ..base(504) },
