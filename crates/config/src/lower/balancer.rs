@@ -582,6 +582,16 @@ impl Context<'_> {
             seen.insert(server.address, server.span.0);
             real_servers.push(server);
         }
+        if real_servers.is_empty() {
+            self.report(
+                Diagnostic::error(
+                    Language::Incomplete,
+                    format!("{title} has no usable real server"),
+                )
+                .at(d.span, "not used"),
+            );
+            return None;
+        }
         let total = real_servers.iter().fold(0u32, |sum, s| sum.saturating_add(s.weight.value));
         let quorum = self.quorum(&d.quorum, total, &title);
         let hysteresis = self.hysteresis(&d.hysteresis, &quorum, &title);
