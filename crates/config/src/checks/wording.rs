@@ -11,29 +11,37 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
 }
 
 fn items(list: &[Item], at: Option<BlockId>, found: &mut Vec<Diagnostic>) {
+    let lines = at.is_some_and(|id| matches!(keywords::block(id).content, Content::Lines { .. }));
     for item in list {
         // A finding for each word at most: one explains the others.
-        let lines =
-            at.is_some_and(|id| matches!(keywords::block(id).content, Content::Lines { .. }));
         let before = found.len();
         for (i, word) in item.words().enumerate() {
-            if word.text.is_empty() {
-                continue;
+            let value = i > 0 || lines;
+            if let Some(what) = placeholder_in(word, value && item.block.is_none()) {
+                found.push(
+                    Diagnostic::warning(
+                        Wording::Placeholder,
+                        format!("`{what}` looks like a placeholder"),
+                    )
+                    .unnoticed()
+                    .at(word.span, "not replaced by a value"),
+                );
             }
-            placeholder(word, i > 0 || lines, item.block.is_some(), found);
-            if !word.is_ascii() && (i > 0 || lines) && !free_text(&item.keyword) {
+            if value && !word.is_ascii() && !free_text(&item.keyword) {
                 foreign(word, found);
             }
         }
-        if found.len() == before && !free_text(&item.keyword) {
+        if found.len() == before {
             punctuation(item, found);
-            if found.len() == before
-                && let Some(id) = at
-            {
-                several(item, id, found);
-            }
         }
-        items(item.items(), child(at, &item.keyword), found);
+        if found.len() == before
+            && let Some(id) = at
+        {
+            several(item, id, found);
+        }
+        if item.block.is_some() {
+            items(item.items(), child(at, &item.keyword), found);
+        }
     }
 }
 
@@ -62,18 +70,20 @@ fn free_text(keyword: &str) -> bool {
         )
 }
 
-fn placeholder(word: &Token, value: bool, block: bool, found: &mut Vec<Diagnostic>) {
-    let Some(what) = placeholder_in(word, value && !block) else { return };
-    found.push(
-        Diagnostic::warning(Wording::Placeholder, format!("`{what}` looks like a placeholder"))
-            .unnoticed()
-            .at(word.span, "not replaced by a value"),
-    );
-}
-
 /// The part of a word that looks like a placeholder. Capitals alone are one only where a value
 /// stands: names of instances are often capitals.
 fn placeholder_in(word: &str, value: bool) -> Option<&str> {
+    // Nearly every word is a plain one: it has none of the signs that follow.
+    let letters = |b: u8| b.is_ascii_alphabetic() || matches!(b, b'*' | b'?');
+    let sign = |b: u8| matches!(b, b'<' | b'{' | b'_' | b'@' | b'-');
+    let bytes = word.as_bytes();
+    let dotted = || bytes.contains(&b'.') && bytes.iter().any(|b| letters(*b));
+    let telling =
+        matches!(bytes.first(), Some(b'c' | b'C' | b'r' | b'R' | b'p' | b'P' | b'f' | b'F'))
+            && bytes.len() >= 5;
+    if !bytes.iter().any(|b| sign(*b)) && !telling && !dotted() {
+        return None;
+    }
     for (open, close) in [("<", ">"), ("{{", "}}"), ("{%", "%}"), ("__", "__"), ("@@", "@@")] {
         if let Some(start) = word.find(open)
             && let Some(length) = word[start + open.len()..].find(close)
@@ -163,6 +173,10 @@ fn foreign(word: &Token, found: &mut Vec<Diagnostic>) {
 }
 
 fn punctuation(item: &Item, found: &mut Vec<Diagnostic>) {
+    let odd = |word: &Token| word.ends_with([';', ',', '=', ':']);
+    if !item.words().any(odd) || free_text(&item.keyword) {
+        return;
+    }
     for (i, word) in item.words().enumerate().filter(|(_, word)| !word.quoted) {
         let text = word.as_str();
         if i > 0 && matches!(text, "=" | ":=" | ":") {
@@ -204,6 +218,11 @@ fn punctuation(item: &Item, found: &mut Vec<Diagnostic>) {
 
 /// Keywords that take one word, followed by another keyword of the block.
 fn several(item: &Item, at: BlockId, found: &mut Vec<Diagnostic>) {
+    // A keyword is a word of some length in lower case.
+    let word = |word: &&Token| word.len() > 3 && word.as_bytes()[0].is_ascii_lowercase();
+    if !item.args.iter().any(|arg| word(&arg)) {
+        return;
+    }
     let block = keywords::block(at);
     let Some(keyword) = block.find(&item.keyword) else { return };
     let takes = match keyword.value {

@@ -21,6 +21,7 @@ mod suggest;
 mod track;
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::LazyLock;
 
 pub use reference::reference_page;
@@ -387,7 +388,7 @@ impl Block {
 
     /// Finds a keyword by its exact name.
     pub fn find(&self, name: &str) -> Option<&'static Keyword> {
-        INDEX.keywords.get(&self.id)?.get(name).copied()
+        INDEX.keywords[self.id as usize].get(name).copied()
     }
 }
 
@@ -401,7 +402,7 @@ pub fn blocks() -> impl Iterator<Item = &'static Block> {
 
 /// The block of that kind.
 pub fn block(id: BlockId) -> &'static Block {
-    INDEX.blocks.get(&id).copied().unwrap_or(&root::ROOT)
+    INDEX.blocks[id as usize]
 }
 
 /// Blocks that have a keyword of this name.
@@ -409,18 +410,42 @@ pub fn blocks_with(name: &str) -> &'static [BlockId] {
     INDEX.homes.get(name).map_or(&[], Vec::as_slice)
 }
 
+/// By `BlockId`, so that a look-up is an index and one cheap hash: there is one for every line.
 struct Index {
-    blocks: HashMap<BlockId, &'static Block>,
-    keywords: HashMap<BlockId, HashMap<&'static str, &'static Keyword>>,
+    blocks: Vec<&'static Block>,
+    keywords: Vec<HashMap<&'static str, &'static Keyword, BuildHasherDefault<Fnv>>>,
     homes: HashMap<&'static str, Vec<BlockId>>,
 }
 
+/// FNV-1a: the table is ours, so nobody can choose its keys.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 static INDEX: LazyLock<Index> = LazyLock::new(|| {
+    let most = blocks().map(|block| block.id as usize).max().unwrap_or_default();
     let mut index =
-        Index { blocks: HashMap::new(), keywords: HashMap::new(), homes: HashMap::new() };
+        Index { blocks: vec![&root::ROOT; most + 1], keywords: Vec::new(), homes: HashMap::new() };
+    index.keywords.resize_with(most + 1, HashMap::default);
     for block in blocks() {
-        index.blocks.insert(block.id, block);
-        let names = index.keywords.entry(block.id).or_default();
+        index.blocks[block.id as usize] = block;
+        let names = &mut index.keywords[block.id as usize];
         for keyword in block.keywords() {
             names.insert(keyword.name, keyword);
             if !matches!(block.content, Content::Options(_)) {
