@@ -185,3 +185,81 @@ fn event(message: &Message<'_>) -> Option<MonitorEvent> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::codec::Writer;
+    use crate::message::request;
+    use crate::{AddMode, NextHop, Prefix, Request};
+
+    proptest! {
+        #[test]
+        fn any_bytes_can_be_an_event(
+            kind in prop_oneof![16..18_u16, 20..22_u16, 24..26_u16, 32..34_u16],
+            payload in proptest::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let _ = event(&Message { kind, flags: 0, seq: 0, payload: &payload });
+        }
+
+        #[test]
+        fn a_damaged_event_is_read_or_passed_over(
+            which in 0..4_usize,
+            damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..6),
+            keep in any::<proptest::sample::Index>(),
+        ) {
+            let mut writer = Writer::default();
+            request::put(&samples()[which], 1, &mut writer).unwrap();
+            let mut bytes = writer.bytes().to_vec();
+            for (position, value) in damage {
+                let position = position.index(bytes.len());
+                bytes[position] = value;
+            }
+            bytes.truncate(keep.index(bytes.len()) + 1);
+            for message in Messages(&bytes) {
+                let _ = event(&message);
+            }
+        }
+    }
+
+    fn samples() -> [Request; 4] {
+        let ip = "2001:db8::1".parse().unwrap();
+        let hops = vec![NextHop::via_dev(ip, 1), NextHop::via_dev(ip, 2)];
+        let mut route = Route::new(Prefix::new(ip, 64), hops);
+        route.metrics.values.insert(crate::Metric::Mtu, 1400);
+        let mac = Some([2, 0, 0, 0, 0, 1]);
+        let mode = crate::MacvlanMode::Private;
+        [
+            Request::AddAddress { address: Address::new(1, ip, 64), mode: AddMode::Replace },
+            Request::AddRoute(route),
+            Request::AddRule(Rule::lookup(crate::Family::V6, 100)),
+            Request::CreateMacvlan { parent: 1, name: "vrrp.1".into(), mode, mac, group: None },
+        ]
+    }
+
+    #[test]
+    fn what_is_asked_reads_back_as_the_same() {
+        let [Request::AddAddress { address, .. }, Request::AddRoute(route), ..] = samples() else {
+            panic!("samples changed")
+        };
+        for request in samples() {
+            let mut writer = Writer::default();
+            request::put(&request, 1, &mut writer).unwrap();
+            let message = Messages(writer.bytes()).next().unwrap();
+            match event(&message) {
+                Some(MonitorEvent::AddressAdded(read)) => assert_eq!(read, address),
+                Some(MonitorEvent::RouteAdded(read)) => assert_eq!(read, route),
+                Some(MonitorEvent::RuleAdded(read)) => {
+                    assert_eq!(
+                        Rule { priority: None, ..read },
+                        Rule::lookup(crate::Family::V6, 100)
+                    );
+                }
+                // An interface has no index before it exists.
+                other => assert_eq!(other, None),
+            }
+        }
+    }
+}

@@ -188,16 +188,16 @@ fn five_thousand_addresses_fit() {
     });
 }
 
-/// Sends to an address of this namespace from the peer, and says whether it arrives.
-fn arrives(peer: &Peer, to: &str) -> bool {
+/// Sends to an address of this namespace from the peer, `tries` times at most, and says whether it
+/// arrives. The first packets may be lost while the address is resolved.
+fn arrives(peer: &Peer, to: &str, tries: u32) -> bool {
     let to = ip(to);
     let any: IpAddr = if to.is_ipv4() { ip("0.0.0.0") } else { ip("::") };
     let receiver = UdpSocket::bind((any, 0)).expect("a port");
     let port = receiver.local_addr().expect("its number").port();
     receiver.set_read_timeout(Some(Duration::from_millis(300))).expect("timeout");
     let mut buffer = [0; 16];
-    // Several, because the first may wait for address resolution.
-    for _ in 0..3 {
+    for _ in 0..tries {
         peer.run(move || {
             let sender = UdpSocket::bind((any, 0)).expect("a port");
             sender.send_to(b"hello", SocketAddr::new(to, port)).expect("it can be sent");
@@ -238,10 +238,10 @@ fn closed_addresses_take_no_packets_but_are_resolved() {
         );
         nftables.apply(&wanted).expect("installed");
         for open in ["198.51.100.2", "2001:db8::2"] {
-            assert!(arrives(&peer, open), "{open}");
+            assert!(arrives(&peer, open, 40), "{open}");
         }
         for shut in ["198.51.100.9", "198.51.100.10", "2001:db8::9", "2001:db8::10"] {
-            assert!(!arrives(&peer, shut), "{shut}");
+            assert!(!arrives(&peer, shut, 3), "{shut}");
         }
         let neighbours = peer.run(|| run("ip neighbour show"));
         for shut in ["198.51.100.9", "2001:db8::9", "2001:db8::10"] {
@@ -251,7 +251,7 @@ fn closed_addresses_take_no_packets_but_are_resolved() {
         // Limited to another interface, it does not concern this one.
         nftables.apply(&firewall(&[closed_on("198.51.100.9", v0 + 100)], &[])).expect("changed");
         for open in ["198.51.100.9", "198.51.100.10", "2001:db8::9", "2001:db8::10"] {
-            assert!(arrives(&peer, open), "{open}");
+            assert!(arrives(&peer, open, 40), "{open}");
         }
     });
 }
