@@ -13,6 +13,9 @@
 //! [`Kernel`] is the seam: [`Netlink`] is the real one, [`FakeKernel`] an in-memory one that keeps
 //! the kernel's rules about duplicates and missing entries.
 
+// The one exception is `socket`.
+#![deny(unsafe_code)]
+
 mod address;
 mod codec;
 mod command;
