@@ -24,6 +24,7 @@ mod parser;
 mod preprocess;
 pub mod render;
 pub mod source;
+pub mod text;
 pub mod tree;
 pub mod verdict;
 

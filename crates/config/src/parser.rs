@@ -128,9 +128,10 @@ impl Parser<'_, '_> {
         let text = &line.text()[range.clone()];
         let script =
             text.contains(['"', '\'', '\\']).then(|| Box::new(self.script_words(line, range)));
-        let mut words = std::mem::take(words).into_iter();
-        let Some(keyword) = words.next() else { return };
-        let args = words.collect();
+        // Just as much room as it needs: a large file has hundreds of thousands of items.
+        let mut args = Vec::with_capacity(words.len() - 1);
+        args.extend(words.drain(1..));
+        let Some(keyword) = words.pop() else { return };
         self.items().push(Item { keyword, args, block: None, line_span, script });
         self.attachable = true;
     }
@@ -244,8 +245,9 @@ impl Parser<'_, '_> {
     }
 
     fn close(&mut self, open: Open, close: Option<Span>) {
-        let Open { items, item, brace, .. } = open;
+        let Open { mut items, item, brace, .. } = open;
         if let Some(mut item) = item {
+            items.shrink_to_fit();
             item.block = Some(Block { open: brace, close, items });
             self.items().push(item);
         }

@@ -13,12 +13,13 @@
 use std::fmt;
 
 use crate::source::Span;
+use crate::text::Text;
 
 /// A word of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
     /// The word as Keepalived sees it: expanded, without its quotes and escapes.
-    pub text: Box<str>,
+    pub text: Text,
     /// The word as it is written, quotes included.
     pub span: Span,
     /// Whether it was written in double quotes.

@@ -10,6 +10,7 @@ use crate::keywords::{BlockId, Keyword, Value};
 use crate::model::track::{InitFile, ParamMatch};
 use crate::model::{Name, Setting, TrackFile, TrackProcess, TrackScript, Tracked, Weight};
 use crate::source::Span;
+use crate::text::Text;
 use crate::tree::{Item, Token, Tree};
 
 /// What can be referred to by name.
@@ -46,10 +47,10 @@ pub(super) struct Definition {
 /// The names that have been defined so far, and all that the file defines anywhere.
 #[derive(Default)]
 pub(super) struct Names {
-    seen: HashMap<(Kind, Box<str>), Definition>,
-    anywhere: HashMap<(Kind, Box<str>), Span>,
+    seen: HashMap<(Kind, Text), Definition>,
+    anywhere: HashMap<(Kind, Text), Span>,
     /// Blocks that were named, and turned out to be void.
-    void: HashMap<(Kind, Box<str>), Span>,
+    void: HashMap<(Kind, Text), Span>,
 }
 
 impl Names {
