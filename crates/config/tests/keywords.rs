@@ -327,7 +327,7 @@ fn allowed(keyword: &Keyword, d: &Diagnostic) -> bool {
         Standing::Ignored(_) if language(Language::NoEffect) => true,
         _ => match keyword.name {
             // These want other words beside them; what they say is right.
-            "unicast_src_ip" | "old_unicast_checksum" | "unicast_ttl" => {
+            "unicast_src_ip" | "old_unicast_checksum" | "unicast_ttl" | "check_unicast_src" => {
                 language(Language::Conflict)
             }
             "vrrp_sync_group" | "group" => language(Language::NoEffect),

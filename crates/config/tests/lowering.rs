@@ -152,6 +152,9 @@ fn global_settings_are_inherited_wherever_they_stand() {
     assert!(matches!(i.version.origin, Origin::Inherited(_)));
     assert_eq!((*i.garp.delay, *i.garp.repeat), (ms(7000), 3));
     assert_eq!((*i.garp.lower_prio_delay, *i.garp.lower_prio_repeat), (ms(4000), 3));
+    // What follows a lower priority does not follow the instance's own settings.
+    let own = instance("garp_master_delay 2\ngarp_master_repeat 9").0;
+    assert_eq!((*own.garp.lower_prio_delay, *own.garp.lower_prio_repeat), (ms(5000), 5));
     assert_eq!(i.transport, Transport::Multicast { group: "224.0.0.99".parse().unwrap() });
     assert!(!*i.smtp_alert);
 }

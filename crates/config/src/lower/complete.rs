@@ -119,10 +119,10 @@ impl Context<'_> {
         }
         instance.auth = self.auth(&instance, d.auth, d.hmac);
         self.device_of(&mut instance, d.device);
-        self.preemption(&mut instance, owner);
         if instance.strict.value {
             self.strict(&mut instance, d.no_vips, owner);
         }
+        self.preemption(&mut instance, owner);
         self.ah_start(&mut instance, owner);
         self.addresses(&mut instance);
         self.own_tracks(&mut instance, owner);
@@ -395,7 +395,10 @@ impl Context<'_> {
             return;
         }
         let span = instance.preempt_delay.span();
-        let because = if master {
+        let because = if owner && !master {
+            // Nobody is above the owner; Keepalived says nothing about it either.
+            instance.priority.span()
+        } else if master {
             self.conflict(
                 format!("`preempt_delay` of `{name}` cannot work with `state MASTER`"),
                 span,
@@ -470,6 +473,18 @@ impl Context<'_> {
                 self.strict_says(i, at, "a lower priority is not answered by ARP", "0 is used");
             }
             i.garp.lower_prio_repeat.force(0, because);
+        }
+        if !i.garp.lower_prio_delay.value.is_zero() {
+            if i.garp.lower_prio_delay.written_at().is_some() {
+                let at = i.garp.lower_prio_delay.span();
+                self.strict_says(i, at, "a lower priority is not answered by ARP", "0 is used");
+            }
+            i.garp.lower_prio_delay.force(Duration::ZERO, because);
+        }
+        if i.higher_prio_send_advert.value {
+            let at = own(i.higher_prio_send_advert.span());
+            self.strict_says(i, at, "a higher priority is not answered", "off is used");
+            i.higher_prio_send_advert.force(false, because);
         }
         if !i.lower_prio_no_advert.value {
             if !i.lower_prio_no_advert.is_default() {
@@ -725,29 +740,10 @@ fn garp(d: &super::instance::GarpDraft, g: &Garp) -> Garp {
         repeat: resolve(&d.repeat, &g.repeat),
         refresh: resolve(&d.refresh, &g.refresh),
         refresh_repeat: resolve(&d.refresh_repeat, &g.refresh_repeat),
-        lower_prio_delay: lower_prio(&d.lower_prio_delay, &d.delay, &g.lower_prio_delay, &g.delay),
-        lower_prio_repeat: lower_prio(
-            &d.lower_prio_repeat,
-            &d.repeat,
-            &g.lower_prio_repeat,
-            &g.repeat,
-        ),
+        lower_prio_delay: resolve(&d.lower_prio_delay, &g.lower_prio_delay),
+        lower_prio_repeat: resolve(&d.lower_prio_repeat, &g.lower_prio_repeat),
         extra: resolve(&d.extra, &g.extra),
     }
-}
-
-/// The own setting, else the global one if somebody wrote it, else what the own main setting is.
-fn lower_prio<T: Clone + PartialEq>(
-    here: &Written<T>,
-    main: &Written<T>,
-    outer: &Setting<T>,
-    outer_main: &Setting<T>,
-) -> Setting<T> {
-    let written = !outer.is_default() && outer.span() != outer_main.span();
-    if here.is_some() || written {
-        return resolve(here, outer);
-    }
-    resolve(main, outer)
 }
 
 fn mac(octets: &[u8], instance: &Instance) -> Option<[u8; 6]> {

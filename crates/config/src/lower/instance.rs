@@ -278,7 +278,10 @@ impl Context<'_> {
             }
             "unicast_ttl" => d.unicast_ttl = self.number(item, keyword).or(d.unicast_ttl),
             "unicast_fault_no_peer" => d.fault_no_peer = Some(here),
-            "check_unicast_src" => d.check_unicast_src = Some((true, here)),
+            "check_unicast_src" => {
+                d.unicast_word.get_or_insert(here);
+                d.check_unicast_src = Some((true, here));
+            }
             "mcast_dst_ip" => {
                 if let Some((ip, span)) = self.multicast(item, keyword)
                     && self.same_family(d, Family::of(&ip), span, "the multicast group")
