@@ -238,7 +238,12 @@ fn well_formed(transmit: &Transmit) {
     let packet = wire::vrrp::Packet::new_checked(payload, wire::Family::of(&source));
     let packet = packet.expect("a VRRP packet");
     wire::vrrp::Repr::parse(&packet).expect("an advertisement");
-    assert!(packet.checksum_form(source, destination).is_some());
+    let signed_v6 = transmit.family == Family::V6 && !packet.trailing().is_empty();
+    if signed_v6 {
+        assert!(packet.verify_checksum_with_trailing(source, destination));
+    } else {
+        assert!(packet.checksum_form(source, destination).is_some());
+    }
     if !packet.trailing().is_empty() {
         let trailer = hmac_ext::Trailer::new_checked(packet.trailing()).expect("a trailer");
         assert!(hmac_ext::Key::new(HMAC_KEY).verify(source, &packet, &trailer));

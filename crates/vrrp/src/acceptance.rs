@@ -270,6 +270,13 @@ fn check_checksum(router: &Router, packet: &Packet<'_>) -> Result<Option<bool>, 
     if old_possible && right(ChecksumForm::PseudoHeaderOfGroup) {
         return Ok(Some(true));
     }
+    // A signed IPv6 advert may carry the kernel's checksum, which counts the trailer too.
+    if config.family == Family::V6
+        && matches!(config.auth, Auth::Hmac(_))
+        && packet.vrrp.verify_checksum_with_trailing(packet.from, packet.to)
+    {
+        return Ok(None);
+    }
     let matches = packet.vrrp.checksum_form(packet.from, packet.to).map(|form| match form {
         ChecksumForm::Plain => ChecksumKind::MessageOnly,
         ChecksumForm::PseudoHeader => ChecksumKind::PseudoHeader,

@@ -148,6 +148,11 @@ fn encode(
         let view = vrrp::Packet::new_checked(&bytes[start..], family).ok()?;
         let stamp = stamp_of(router.hmac_sent);
         key.sign(source, &view, key_id, stamp).emit(&mut bytes);
+        if config.family == Family::V6 {
+            // Keepalived lets the kernel write and judge IPv6 checksums, and the kernel counts all
+            // that there is. (The MAC does not cover the checksum.)
+            vrrp::set_checksum_with_trailing(&mut bytes[start..], source, destination).ok()?;
+        }
     }
     if let Some(key) = router.keys.ah() {
         key.seal(&mut bytes).ok()?;
