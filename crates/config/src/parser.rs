@@ -165,7 +165,7 @@ impl Parser<'_, '_> {
         self.source.report(
             Diagnostic::error(Syntax::MissingBrace, message)
                 .at(end, "expected here or at the start of the next line")
-                .help("the lines up to the next `}` are taken as its block")
+                .help("The lines up to the next `}` are taken as its block.")
                 .suggest(end, " {"),
         );
         self.push_open(end, Some(child));
@@ -210,7 +210,7 @@ impl Parser<'_, '_> {
         self.source.report(
             Diagnostic::error(Syntax::UnexpectedBrace, "unexpected `{`")
                 .at(brace, why)
-                .help("it and its `}` are ignored"),
+                .help("It and its `}` are ignored."),
         );
         let (items, item, kind, indentation) = (Vec::new(), None, None, None);
         self.open.push(Open { items, item, brace, kind, indentation });
@@ -224,7 +224,7 @@ impl Parser<'_, '_> {
             });
             let mut diagnostic = Diagnostic::error(Syntax::ExtraBrace, "extra `}`")
                 .at(brace, "no block is open here")
-                .help("ignored; perhaps an earlier block was closed too soon");
+                .help("Ignored; perhaps an earlier block was closed too soon.");
             if let Some((keyword, close)) = before {
                 diagnostic = diagnostic.also(close, format!("`{keyword}` was closed here"));
             }
@@ -287,8 +287,8 @@ impl Parser<'_, '_> {
         diagnostic = match next {
             Some(span) => diagnostic
                 .also(span, "this block can only stand outside all others")
-                .help("write a `}` before it; it is read as if there were one"),
-            None => diagnostic.help("write a `}` where it ends"),
+                .help("Write a `}` before it; it is read as if there were one."),
+            None => diagnostic.help("Write a `}` where it ends."),
         };
         self.source.report(diagnostic);
     }
@@ -355,7 +355,7 @@ impl Parser<'_, '_> {
                 .unnoticed()
                 .at(span, "not white space to the parser")
                 .also(word, "so this is one word")
-                .help("replace it by a normal space")
+                .help("Replace it by a normal space.")
                 .suggest(span, " "),
         );
     }

@@ -160,7 +160,7 @@ fn undefined_names_stay_and_are_explained() {
     assert_eq!(late.diagnostics[0].secondary[0].text, "defined only here");
     let near = text("$PRIORITY=1\n$PRIORTY x");
     assert_eq!(findings(&near), ["undefined-definition $PRIORTY"]);
-    assert_eq!(near.diagnostics[0].help, ["did you mean `$PRIORITY`?"]);
+    assert_eq!(near.diagnostics[0].help, ["Did you mean `$PRIORITY`?"]);
     assert_eq!(said("$UNUSED=1"), ["unused-definition $UNUSED"]);
     assert_eq!(said("$A = 1"), ["definition-syntax $A =", "undefined-definition $A"]);
 }

@@ -17,6 +17,10 @@ fn items(list: &[Item], at: Option<BlockId>, found: &mut Vec<Diagnostic>) {
         let before = found.len();
         for (i, word) in item.words().enumerate() {
             let value = i > 0 || lines;
+            // Keywords have underscores; as placeholders they have other signs too.
+            if !value && !word.contains(['<', '{', '@', '%']) {
+                continue;
+            }
             if let Some(what) = placeholder_in(word, value && item.block.is_none()) {
                 found.push(
                     Diagnostic::warning(
@@ -154,7 +158,7 @@ fn foreign(word: &Token, found: &mut Vec<Diagnostic>) {
             Diagnostic::warning(Wording::Fullwidth, format!("`{sign}` is not an ASCII sign"))
                 .unnoticed()
                 .at(word.span, "it belongs to the word")
-                .help("type it again with a Latin keyboard, or leave it out; a comment starts with `#`"),
+                .help("Type it again with a Latin keyboard, or leave it out; a comment starts with `#`."),
         );
         return;
     }
@@ -184,7 +188,7 @@ fn punctuation(item: &Item, found: &mut Vec<Diagnostic>) {
                 Diagnostic::warning(Wording::Equals, format!("`{text}` is taken as the value"))
                     .unnoticed()
                     .at(word.span, "a value stands behind its keyword, with nothing between")
-                    .help("leave it out"),
+                    .help("Leave it out."),
             );
             return;
         }
@@ -242,7 +246,7 @@ fn several(item: &Item, at: BlockId, found: &mut Vec<Diagnostic>) {
         )
         .unnoticed()
         .at(next.span, format!("taken for an argument of `{}` and ignored", keyword.name))
-        .help("write each keyword on a line of its own"),
+        .help("Write each keyword on a line of its own."),
     );
 }
 
