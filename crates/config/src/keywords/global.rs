@@ -147,8 +147,8 @@ const DAEMON: &[Keyword] = &[
         "Check the files before a reload, and log the findings there.",
     ),
     kw("reload_time_file", Path, "", Daemon, "File that holds the time of the next reload.")
-        .lenient()
-        .later(),
+        .later()
+        .lenient(),
     kw("reload_repeat", Flag, "", Daemon, "The time in `reload_time_file` holds every day.")
         .later(),
     kw(
@@ -157,9 +157,8 @@ const DAEMON: &[Keyword] = &[
         "/run/keepalived.reload",
         Daemon,
         "File that exists while the configuration is being read.",
-    )
-    .later(),
-    kw("config_save_dir", Path, "", Daemon, "Keep a copy of each configuration there.").later(),
+    ),
+    kw("config_save_dir", Path, "", Daemon, "Keep a copy of each configuration there."),
     kw("tmp_config_directory", Path, "", Daemon, "Where Keepalived keeps its copy of the text.")
         .lenient()
         .ignored("the checked model is handed on, not the text"),
@@ -289,8 +288,7 @@ const VRRP: &[Keyword] = &[
         Failover,
         "Period (1 to 86400 s) of announcements on other interfaces of VIPs.",
     )
-    .lenient()
-    .later(),
+    .lenient(),
     kw(
         "vrrp_vmac_garp_intvl",
         special("[all] SECONDS", "all 60", "86401"),
@@ -299,8 +297,7 @@ const VRRP: &[Keyword] = &[
         "The same as `vrrp_garp_extra_if`.",
     )
     .lenient()
-    .deprecated("vrrp_garp_extra_if")
-    .later(),
+    .deprecated("vrrp_garp_extra_if"),
     kw(
         "vrrp_down_timer_adverts",
         int(1, 100),
@@ -387,7 +384,8 @@ const VRRP: &[Keyword] = &[
         "vmac_prefix",
         Failover,
         "The same for VMACs on other interfaces of VIPs.",
-    ),
+    )
+    .later(),
     kw(
         "vrrp_iptables",
         special("[IN [OUT]]", "IN OUT", ""),
@@ -395,15 +393,13 @@ const VRRP: &[Keyword] = &[
         Failover,
         "Chains for traffic that is not to be accepted; nftables is used instead.",
     )
-    .deprecated("nftables")
-    .later(),
+    .deprecated("nftables"),
     kw("vrrp_ipsets", special("[SET …]", "a b", ""), "", Failover, "Names of ipsets.")
-        .deprecated("nftables")
-        .later(),
-    kw("nftables", OPTIONAL_NAME, "keepalived", Failover, "Table for packet filter rules.").later(),
-    kw("nftables_priority", int(-I32, I32), "−1", Failover, "Priority of its chains.").later(),
+        .deprecated("nftables"),
+    kw("nftables", OPTIONAL_NAME, "keepalived", Failover, "Table for packet filter rules."),
+    kw("nftables_priority", int(-I32, I32), "−1", Failover, "Priority of its chains."),
     kw("nftables_ifindex", Flag, "", Failover, "Match interfaces by index, not name.").later(),
-    kw("nftables_counters", Flag, "", Failover, "Rules count packets.").later(),
+    kw("nftables_counters", Flag, "", Failover, "Rules count packets."),
     kw(
         "vrrp_netlink_cmd_rcv_bufs",
         count(1, I32, "bytes"),

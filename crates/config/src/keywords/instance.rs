@@ -68,7 +68,8 @@ const ROUTER: &[Keyword] = &[
         "A hint. MASTER without `priority` means 255, and rules out `nopreempt`.",
     ),
     kw("interface", Interface, "", Failover, "Where it speaks; only unicast can do without."),
-    kw("vrf", Interface, "", Failover, "The l3mdev that a router without interface speaks in."),
+    kw("vrf", Interface, "", Failover, "The l3mdev that a router without interface speaks in.")
+        .later(),
     kw("virtual_router_id", int(1, 255), "", Failover, "Number of the virtual router."),
     kw(
         "priority",
@@ -130,7 +131,7 @@ const ROUTER: &[Keyword] = &[
         Failover,
         "Hold the addresses on an interface with the virtual router's MAC.",
     ),
-    kw("use_vmac_addr", Flag, "", Failover, "The same for addresses on other interfaces."),
+    kw("use_vmac_addr", Flag, "", Failover, "The same for addresses on other interfaces.").later(),
     kw("vmac_xmit_base", Flag, "", Failover, "Adverts go by the interface below the VMAC."),
     kw(
         "use_ipvlan",
@@ -142,8 +143,7 @@ const ROUTER: &[Keyword] = &[
         "",
         Failover,
         "Hold the addresses on an ipvlan.",
-    )
-    .later(),
+    ),
     kw(
         "unicast_peer",
         Blk(B::UnicastPeers),
@@ -183,8 +183,7 @@ const ROUTER: &[Keyword] = &[
         .ignored("the first address decides the family"),
     kw("dont_track_primary", Flag, "", Failover, "Ignore the state of its own interface."),
     kw("accept", Flag, "", Failover, "Traffic to the addresses is let through."),
-    kw("no_accept", Flag, "", Failover, "Traffic to the addresses is dropped unless owner.")
-        .later(),
+    kw("no_accept", Flag, "", Failover, "Traffic to the addresses is dropped unless owner."),
     kw("authentication", Blk(B::Authentication), "", Failover, "Authentication of v2."),
     kw("auth_hmac", Blk(B::AuthHmac), "", Failover, "Authentication by keyed hash.").since("2.4"),
     kw(
@@ -236,8 +235,7 @@ const ROUTER: &[Keyword] = &[
         Failover,
         "Period of announcements on other interfaces of VIPs; 0: none.",
     )
-    .lenient()
-    .later(),
+    .lenient(),
     kw(
         "vmac_garp_intvl",
         special("[all] SECONDS", "all 60", "86401"),
@@ -246,8 +244,7 @@ const ROUTER: &[Keyword] = &[
         "The same as `garp_extra_if`.",
     )
     .lenient()
-    .deprecated("garp_extra_if")
-    .later(),
+    .deprecated("garp_extra_if"),
     kw(
         "down_timer_adverts",
         int(1, 100),
@@ -326,8 +323,8 @@ const ROUTER: &[Keyword] = &[
     .lenient(),
     kw("debug", int(0, 4), "0", Failover, "Level of debugging.").ignored("it never did anything"),
     kw("linkbeat_use_polling", Flag, "", Failover, "Poll the link of its interface.")
-        .deprecated("linkbeat_interfaces")
-        .later(),
+        .later()
+        .deprecated("linkbeat_interfaces"),
     kw(
         "lvs_sync_daemon_interface",
         Interface,
