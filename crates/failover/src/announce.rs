@@ -1,6 +1,7 @@
 //! The frames that tell neighbours where an address lives now: gratuitous ARP (RFC 5227 §3, as a
 //! request, like Keepalived) and unsolicited neighbour advertisements (RFC 4861 §7.2.6).
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
 use netlink::{Link, LinkFlags};
@@ -11,6 +12,20 @@ use crate::pacing::{Frame, Kind};
 
 /// ff02::1
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+
+/// Whether interfaces forward IPv6, which neighbour advertisements tell; each asked once.
+#[derive(Debug, Default)]
+pub(crate) struct Forwarding(HashMap<u32, bool>);
+
+impl Forwarding {
+    /// Whether this one does.
+    pub(crate) fn of(&mut self, link: &Link) -> bool {
+        *self.0.entry(link.index).or_insert_with(|| {
+            let key = format!("net/ipv6/conf/{}/forwarding", link.name);
+            sys::sysctl::read(&key).is_ok_and(|value| value.trim() != "0")
+        })
+    }
+}
 
 /// The frame that announces an address on a link; `None` where announcing makes no sense (no ARP,
 /// no hardware address) or the hardware is of a kind that we cannot write frames for.
@@ -54,7 +69,7 @@ pub(crate) fn frame(link: &Link, address: IpAddr, forwarding: bool) -> Option<(K
             Kind::Na
         }
     };
-    Some((kind, Frame { ifindex: link.index, bytes }))
+    Some((kind, Frame { ifindex: link.index, address, bytes: bytes.into() }))
 }
 
 #[cfg(test)]
@@ -89,7 +104,7 @@ mod tests {
         expected.extend([2, 0, 0, 0, 0, 9, 198, 51, 100, 7]);
         expected.extend([0xff; 6]);
         expected.extend([198, 51, 100, 7]);
-        assert_eq!(frame.bytes, expected);
+        assert_eq!(*frame.bytes, *expected);
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! Reload as a difference, announcements, notifications, and what is kept for the next life.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 
 use notify::event::{Happening, Notification, State, Subject, SubjectKind};
 use notify::security::RealSystem;
 use vrrp::{Announced, Event, EventKind, Input, Notify, NotifyKind, RouterId, Transmit};
 
-use crate::announce;
+use crate::announce::{self, Forwarding};
 use crate::kernel::Owner;
 use crate::pacing::Lane;
 use crate::plan;
@@ -16,6 +16,9 @@ use crate::scripts::Resolver;
 
 /// The largest configuration that is taken over, in bytes.
 const MAX_BUNDLE: u64 = 1 << 30;
+/// Adverts, of all routers together, after which authenticated routers are kept. The engine asks
+/// for no more than 65,000 of one router.
+const KEEP_EVERY: u32 = 4096;
 
 impl Role {
     // ---- reload -----------------------------------------------------------------------------
@@ -68,6 +71,7 @@ impl Role {
         let now = self.now();
         self.engine.handle(Input::Reload(Box::new(engine_config)), now);
         self.routers = self.engine.routers().collect();
+        self.places = crate::role::places_of(&self.routers);
         let before: HashMap<RouterId, Vec<netlink::Address>> = old_routers
             .iter()
             .map(|&id| (id, self.kernel.held_addresses(Owner::Router(id)).cloned().collect()))
@@ -91,7 +95,7 @@ impl Role {
         self.launch.generation = generation;
         self.config_time = crate::records::timestamp(now);
         self.reload_refused = None;
-        self.firewall.define(&self.model, &self.plan, &self.kernel);
+        self.firewall.sync(&self.model, &self.kernel);
         if let Some(worker) = &self.worker {
             worker.reload(worker_config);
         }
@@ -99,6 +103,7 @@ impl Role {
         self.open_sockets();
         self.feed_interfaces();
         self.carry_out();
+        self.review_extra();
         if self.model.global.fifo_write_states_on_reload {
             self.repeat_states();
         }
@@ -106,6 +111,11 @@ impl Role {
         self.keep();
         self.leaving.clear();
         self.fresh.clear();
+        let known: HashSet<&str> = (self.plan.routers.iter().map(|r| r.name.as_str()))
+            .chain(self.plan.groups.iter().map(|g| g.name.as_str()))
+            .collect();
+        self.records.retain(|subject| known.contains(subject));
+        self.unsent.retain(|router, _| self.places.contains_key(router));
         Ok(())
     }
 
@@ -139,7 +149,13 @@ impl Role {
 
     // ---- announcements ----------------------------------------------------------------------
 
-    pub(crate) fn announce(&mut self, router: RouterId, what: Announced, repeat: u32) {
+    pub(crate) fn announce(
+        &mut self,
+        router: RouterId,
+        what: Announced,
+        repeat: u32,
+        forwarding: &mut Forwarding,
+    ) {
         let owner = Owner::Router(router);
         let addresses: Vec<(u32, std::net::IpAddr)> = match what {
             Announced::All => {
@@ -152,11 +168,20 @@ impl Role {
                 .unwrap_or_default(),
             Announced::Source => self.source_of(router).into_iter().collect(),
         };
-        let forwarding = crate::vmac::ipv6_forwarding();
+        self.announce_addresses(&addresses, repeat, forwarding);
+    }
+
+    pub(crate) fn announce_addresses(
+        &mut self,
+        addresses: &[(u32, std::net::IpAddr)],
+        repeat: u32,
+        forwarding: &mut Forwarding,
+    ) {
         let mut frames = Vec::with_capacity(addresses.len());
-        for (ifindex, ip) in addresses {
+        for &(ifindex, ip) in addresses {
             let Some(link) = self.kernel.link_at(ifindex) else { continue };
-            if let Some((kind, frame)) = announce::frame(link, ip, forwarding) {
+            let routes_ipv6 = ip.is_ipv6() && forwarding.of(link);
+            if let Some((kind, frame)) = announce::frame(link, ip, routes_ipv6) {
                 let lane = self.plan.lanes.get(&link.name).copied();
                 let (lane, gaps) = lane.unwrap_or((Lane::Interface(ifindex), self.plan.gaps));
                 frames.push((lane, gaps, kind, frame));
@@ -256,20 +281,23 @@ impl Role {
             })
             .filter_map(|event| event.router)
             .collect();
-        changed.extend(transmits.iter().map(|t| t.router).filter(|&id| {
-            self.engine.config(id).is_some_and(|config| {
-                matches!(config.auth, vrrp::Auth::Ah(_) | vrrp::Auth::Hmac(_))
-            })
-        }));
+        // Stamps and sequence numbers jump ahead at a resume: few of them need to be kept.
+        self.unkept_adverts = self.unkept_adverts.saturating_add(transmits.len() as u32);
+        if self.unkept_adverts >= KEEP_EVERY {
+            self.unkept_adverts = 0;
+            changed.extend(self.routers.iter().copied().filter(|&id| {
+                self.engine.config(id).is_some_and(|config| {
+                    matches!(config.auth, vrrp::Auth::Ah(_) | vrrp::Auth::Hmac(_))
+                })
+            }));
+        }
         changed.sort_unstable();
         changed.dedup();
         if changed.is_empty() {
             return;
         }
-        let places: HashMap<RouterId, usize> =
-            self.routers.iter().enumerate().map(|(place, &id)| (id, place)).collect();
         for router in changed {
-            if let Some(&place) = places.get(&router) {
+            if let Some(&place) = self.places.get(&router) {
                 self.keep_one(place, router);
             }
         }

@@ -58,7 +58,6 @@ impl Role {
                 let addresses = || {
                     self.kernel
                         .addresses_of(name)
-                        .iter()
                         .map(|a| &a.ip)
                         .filter(|ip| !self.kernel.is_virtual(**ip))
                 };

@@ -112,12 +112,12 @@ impl Role {
                 }
                 MonitorEvent::AddressAdded(address) => {
                     self.address_log(&address, "added to");
-                    addresses_changed |= !address.is_ours();
+                    addresses_changed |= !self.kernel.is_virtual(address.ip);
                     self.kernel.address_added(address);
                 }
                 MonitorEvent::AddressRemoved(address) => {
                     self.address_log(&address, "removed from");
-                    addresses_changed |= !address.is_ours();
+                    addresses_changed |= !self.kernel.is_virtual(address.ip);
                     self.kernel.address_removed(&address, now);
                 }
                 MonitorEvent::RouteRemoved(route) => self.kernel.route_removed(&route, now),
@@ -128,9 +128,10 @@ impl Role {
                     if let Err(error) = self.kernel.read_again(now) {
                         log::warn!("netlink: {error}");
                     }
-                    let all: Vec<_> =
-                        self.plan.interfaces.iter().map(|(name, _)| (0, name.clone())).collect();
-                    links_changed.extend(all);
+                    let index = |name: &str| self.kernel.index_of(name).unwrap_or(0);
+                    links_changed.extend(
+                        self.plan.interfaces.iter().map(|(name, _)| (index(name), name.clone())),
+                    );
                     addresses_changed = true;
                 }
             }
@@ -157,6 +158,7 @@ impl Role {
         for notice in notices {
             log::warn!("{notice}");
         }
+        self.firewall.sync(&self.model, &self.kernel);
         // Sockets first: by the time the engine hears that a link is up, it can listen.
         self.open_sockets();
         for (index, name) in changed {

@@ -11,18 +11,23 @@
 //! | what happens | where |
 //! |---|---|
 //! | the model becomes settings of each part | [`plan`], [`scripts`], [`kernel_form`] |
-//! | the main loop | [`role`] |
+//! | the main loop, how it begins and ends | [`role`], [`starting`], [`ending`] |
 //! | what comes in | [`hearing`] |
+//! | what the engine says is done | [`acting`] |
 //! | reload, announcements, notifications | [`changing`] |
 //! | what should be in the kernel, and is | [`kernel`], [`vmac`], [`firewall`] |
+//! | frames to the neighbours | [`announce`], [`pacing`], [`extra`] |
 //! | what people are told | [`records`], [`report`], [`dumps`], [`api`] |
 //! | what a next life needs | [`store`] |
 #![forbid(unsafe_code)]
 
+mod acting;
 mod announce;
 mod api;
 mod changing;
 mod dumps;
+mod ending;
+mod extra;
 mod firewall;
 mod hearing;
 mod ids;
@@ -38,6 +43,7 @@ mod report;
 mod role;
 mod scripts;
 mod sockets;
+mod starting;
 mod store;
 mod tuning;
 mod vmac;

@@ -2,6 +2,8 @@
 //! `gna_interval` and `garp_group`. Pure: time comes from outside, frames go to the caller.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use vrrp::Time;
@@ -20,8 +22,10 @@ pub(crate) enum Kind {
 pub(crate) struct Frame {
     /// The kernel's index of the interface to send it on.
     pub(crate) ifindex: u32,
-    /// The whole frame, link header included.
-    pub(crate) bytes: Vec<u8>,
+    /// The address that it announces.
+    pub(crate) address: IpAddr,
+    /// The whole frame, link header included; shared by the rounds of a set.
+    pub(crate) bytes: Rc<[u8]>,
 }
 
 /// The gaps between frames of one interface, or of a group of interfaces.
@@ -60,6 +64,9 @@ pub(crate) struct Pacer {
 /// that is minutes late helps nobody.
 const MAX_WAITING: usize = 100_000;
 
+/// Frames that leave in one go: the timers are looked at in between.
+pub(crate) const MOST_AT_ONCE: usize = 1024;
+
 impl Pacer {
     /// Queues a frame. The lane takes over these gaps.
     pub(crate) fn push(&mut self, lane: Lane, gaps: Gaps, kind: Kind, frame: Frame) {
@@ -79,10 +86,12 @@ impl Pacer {
         }
     }
 
-    /// Moves the frames that may leave now to `out`, in order.
+    /// Moves the frames that may leave now to `out`, in order, at most [`MOST_AT_ONCE`].
     pub(crate) fn take_due(&mut self, now: Time, out: &mut Vec<Frame>) {
         for queue in self.queues.values_mut() {
-            while let Some((kind, _)) = queue.frames.front() {
+            while out.len() < MOST_AT_ONCE
+                && let Some((kind, _)) = queue.frames.front()
+            {
                 let (next, gap) = match kind {
                     Kind::Garp => (&mut queue.next_garp, queue.gaps.garp),
                     Kind::Na => (&mut queue.next_na, queue.gaps.na),
@@ -120,7 +129,7 @@ mod tests {
     use super::*;
 
     fn frame(ifindex: u32, mark: u8) -> Frame {
-        Frame { ifindex, bytes: vec![mark] }
+        Frame { ifindex, address: [198, 51, 100, mark].into(), bytes: Rc::new([mark]) }
     }
 
     fn due(pacer: &mut Pacer, millis: u64) -> Vec<u8> {

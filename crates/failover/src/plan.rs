@@ -2,6 +2,7 @@
 //! kernel state of each virtual router. Nothing is done here, only decided.
 
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use config::model::Model;
@@ -89,9 +90,9 @@ pub(crate) trait Machine {
     /// MTU of an interface, if it exists.
     fn mtu(&self, interface: &str) -> Option<u32>;
     /// The address that an interface would send from, if it has one.
-    fn source(&self, interface: &str, family: Family) -> Option<std::net::IpAddr>;
+    fn source(&self, interface: &str, family: Family) -> Option<IpAddr>;
     /// Whether a configured source address is there.
-    fn has_address(&self, address: std::net::IpAddr) -> bool;
+    fn has_address(&self, address: IpAddr) -> bool;
 }
 
 /// Makes the plan.
@@ -271,17 +272,21 @@ fn router_config(
 }
 
 /// The address that adverts of this instance come from, if it is there.
-pub(crate) fn source(
-    instance: &Instance,
-    family: Family,
-    machine: &dyn Machine,
-) -> Option<std::net::IpAddr> {
+pub(crate) fn source(instance: &Instance, family: Family, machine: &dyn Machine) -> Option<IpAddr> {
     match instance.source.value {
         // Unless `track_src_ip` is there, a configured address is used whether or not it exists.
         Some(address) => {
             (!instance.track_source || machine.has_address(address)).then_some(address)
         }
-        None => instance.interface.as_deref().and_then(|name| machine.source(name, family)),
+        None => {
+            let own = instance.interface.as_deref().and_then(|name| machine.source(name, family));
+            // The owner's virtual address is the interface's own, and may be the only one.
+            let owned = || {
+                let first = instance.vips.iter().map(Address::ip).find(IpAddr::is_ipv4);
+                first.filter(|_| instance.is_owner() && family == Family::V4)
+            };
+            own.or_else(owned)
+        }
     }
 }
 

@@ -41,8 +41,12 @@ impl Records {
         all
     }
 
-    /// Moves what is kept to a new name after a reload renamed an instance, and forgets names
-    /// that `known` does not know any more.
+    /// Forgets subjects that a reload removed.
+    pub(crate) fn retain(&mut self, known: impl Fn(&str) -> bool) {
+        self.by_subject.retain(|subject, _| subject.is_empty() || known(subject));
+    }
+
+    /// Moves what is kept to a new name after a reload renamed an instance.
     pub(crate) fn rename(&mut self, old: &str, new: &str) {
         if let Some(mut kept) = self.by_subject.remove(old) {
             for record in &mut kept {
@@ -140,6 +144,17 @@ mod tests {
         assert_eq!(of_a.len(), KEPT);
         assert_eq!(of_a[0].message, "3");
         assert_eq!(records.all().last().map(|r| r.seq), Some(KEPT as u64 + 4));
+    }
+
+    #[test]
+    fn removed_subjects_are_forgotten_and_the_node_is_not() {
+        let mut records = Records::default();
+        for subject in ["A", "B", ""] {
+            records.add(record(subject, "x"));
+        }
+        records.retain(|name| name == "B");
+        assert!(records.of("A").is_empty());
+        assert_eq!((records.of("B").len(), records.of("").len()), (1, 1));
     }
 
     #[test]

@@ -48,10 +48,12 @@ pub(crate) struct TrackerFact {
 pub(crate) fn snapshot(engine: &vrrp::Snapshot, facts: Facts<'_>) -> Snapshot {
     let now = engine.time;
     let names: HashMap<_, _> = engine.routers.iter().map(|r| (r.id, r.name.as_str())).collect();
+    let places: HashMap<_, _> =
+        facts.plan.routers.iter().enumerate().map(|(place, p)| (p.name.as_str(), place)).collect();
+    let states: HashMap<_, _> = engine.routers.iter().map(|r| (r.id, r.state)).collect();
     let mut instances = Vec::with_capacity(engine.routers.len());
     for router in &engine.routers {
-        let place = facts.plan.routers.iter().position(|p| p.name == router.name);
-        let Some(place) = place else { continue };
+        let Some(&place) = places.get(router.name.as_str()) else { continue };
         instances.push(instance(router, &facts.plan.routers[place], place, now, &facts));
     }
     let groups = engine
@@ -59,11 +61,7 @@ pub(crate) fn snapshot(engine: &vrrp::Snapshot, facts: Facts<'_>) -> Snapshot {
         .iter()
         .map(|g| {
             let member = |wanted: vrrp::State| {
-                g.members
-                    .iter()
-                    .filter_map(|id| engine.routers.iter().find(|r| r.id == *id))
-                    .filter(|r| r.state == wanted)
-                    .count() as u32
+                g.members.iter().filter(|id| states.get(id) == Some(&wanted)).count() as u32
             };
             Group {
                 name: g.name.clone(),

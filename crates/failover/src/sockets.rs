@@ -1,7 +1,7 @@
 //! The role's VRRP sockets: one receiver for each interface, family and protocol, whatever the
 //! number of virtual routers on it; one sender for each family.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::net::IpAddr;
 
@@ -72,6 +72,8 @@ pub(crate) struct Sockets {
     v4: Option<Sender>,
     v6: Option<Sender>,
     batch: RecvBatch,
+    /// Interface, family and protocol of those that serve one interface.
+    served: HashSet<(u32, bool, u8)>,
     /// Places that cannot be opened, and why: told once.
     failed: HashMap<Place, String>,
 }
@@ -87,6 +89,7 @@ impl Sockets {
             v4: None,
             v6: None,
             batch: RecvBatch::default(),
+            served: HashSet::new(),
             failed: HashMap::new(),
         }
     }
@@ -142,6 +145,11 @@ impl Sockets {
                 }
             }
         }
+        self.served = self
+            .open
+            .values()
+            .filter_map(|open| Some((open.ifindex?, open.place.v6, open.place.protocol)))
+            .collect();
         complaints
     }
 
@@ -183,6 +191,12 @@ impl Sockets {
         for packet in self.batch.iter() {
             let ifindex =
                 if packet.ifindex == 0 { open.ifindex.unwrap_or(0) } else { packet.ifindex };
+            // What comes in where another socket listens was heard there.
+            if open.place.interface.is_none()
+                && self.served.contains(&(ifindex, open.place.v6, open.place.protocol))
+            {
+                continue;
+            }
             let datagram = if open.place.v6 {
                 let (Some(IpAddr::V6(src)), Some(IpAddr::V6(dst))) =
                     (packet.source, packet.destination)

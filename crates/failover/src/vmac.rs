@@ -49,11 +49,8 @@ impl Devices {
             self.created.insert(name.to_owned(), parent.to_owned());
             news = true;
             self.settings(instance, name, parent);
-            match kernel.kernel().links() {
-                Ok(links) => links.into_iter().for_each(|link| {
-                    kernel.link_changed(link);
-                }),
-                Err(error) => notices.push(format!("netlink: {error}")),
+            if let Err(error) = kernel.read_links() {
+                notices.push(format!("netlink: {error}"));
             }
             if let Some(ifindex) = kernel.index_of(name) {
                 let mut requests =
@@ -64,10 +61,9 @@ impl Devices {
                 }
             }
         }
-        if news && let Ok(links) = kernel.kernel().links() {
-            links.into_iter().for_each(|link| {
-                kernel.link_changed(link);
-            });
+        // Now with their flags.
+        if news && let Err(error) = kernel.read_links() {
+            notices.push(format!("netlink: {error}"));
         }
     }
 
@@ -192,9 +188,4 @@ fn request(instance: &Instance, device: &OwnDevice, parent: u32) -> Request {
             group: *group,
         },
     }
-}
-
-/// Whether this machine forwards IPv6: neighbour advertisements tell it.
-pub(crate) fn ipv6_forwarding() -> bool {
-    sys::sysctl::read("net/ipv6/conf/all/forwarding").is_ok_and(|value| value.trim() == "1")
 }
