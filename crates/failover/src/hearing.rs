@@ -309,7 +309,7 @@ impl Role {
             }
             FifoEvent::CannotOpen(why) => log::error!("notify FIFO {text}: {why}"),
             FifoEvent::Full => {
-                log::warn!("notify FIFO {text} is full, nobody reads it; lines are kept")
+                log::warn!("notify FIFO {text} is full, nobody reads it; lines are kept");
             }
             FifoEvent::CaughtUp => log::info!("notify FIFO {text}: all kept lines were written"),
             FifoEvent::Dropped(count) => {

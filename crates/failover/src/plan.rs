@@ -353,7 +353,7 @@ fn tracks(
     needed.extend(others.filter(|name| Some(*name) != own || !instance.dont_track_primary));
     // Static things that a track group ties to this instance.
     for group in &model.track_groups {
-        if group.members.iter().any(|member| *member == instance.name) {
+        if group.members.contains(&instance.name) {
             let belongs = |g: &Option<config::model::Name>| g.as_ref() == Some(&group.name);
             needed.extend(
                 model

@@ -56,7 +56,7 @@ impl Role {
             match Api::listen(&path, Arc::new(move || waker.wake())) {
                 Ok(api) => self.api = Some(api),
                 Err(error) => {
-                    log::warn!("status and explain are not available: {}: {error}", path.display())
+                    log::warn!("status and explain are not available: {}: {error}", path.display());
                 }
             }
         }
