@@ -153,7 +153,7 @@ fn compare(group: &[Member<'_>], sides: &[Side<'_>], found: &mut Vec<Diagnostic>
                 )
                 .unnoticed()
                 .at(one.name(), "no other node has its addresses or its router id")
-                .help("Nobody takes over from it."),
+                .help("nobody takes over from it"),
             );
         }
         return;
@@ -194,7 +194,7 @@ fn identity(one: &Member<'_>, other: &Member<'_>, found: &mut Vec<Diagnostic>) -
             .unnoticed()
             .at(other.at(&b.vrid), format!("`{}`", b.name))
             .also(one.at(&a.vrid), format!("`{}`", a.name))
-            .help("On one network they would take each other for one virtual router."),
+            .help("on one network they would take each other for one virtual router"),
         );
         return false;
     }
@@ -207,7 +207,7 @@ fn identity(one: &Member<'_>, other: &Member<'_>, found: &mut Vec<Diagnostic>) -
             .unnoticed()
             .at(other.at(&b.vrid), "")
             .also(one.at(&a.vrid), "")
-            .help("Both become MASTER; write the same id on all nodes."),
+            .help("both become MASTER; write the same id on all nodes"),
         );
     }
     for (has, lacks) in [(one, other), (other, one)] {
@@ -224,7 +224,7 @@ fn identity(one: &Member<'_>, other: &Member<'_>, found: &mut Vec<Diagnostic>) -
         for vip in extra.take(2) {
             diagnostic = diagnostic.also(has.span(vip.span), "likewise");
         }
-        found.push(diagnostic.help("List the same addresses on all nodes."));
+        found.push(diagnostic.help("list the same addresses on all nodes"));
     }
     for vip in &a.vips {
         let twin = b.vips.iter().find(|t| t.ip() == vip.ip());
@@ -252,7 +252,7 @@ fn version(one: &Member<'_>, other: &Member<'_>, found: &mut Vec<Diagnostic>) {
                 .unnoticed()
                 .at(other.at(b), word(b.value))
                 .also(one.at(a), word(a.value))
-                .help("They ignore each other, and both become MASTER."),
+                .help("they ignore each other, and both become MASTER"),
         );
     }
 }
@@ -267,10 +267,10 @@ fn interval(one: &Member<'_>, other: &Member<'_>, found: &mut Vec<Diagnostic>) {
         let message = "the nodes advertise at different intervals";
         let diagnostic = if one.instance.version.value == Version::V2 {
             Diagnostic::error(Pair::Interval, message)
-                .help("Version 2 drops adverts with another interval: both become MASTER.")
+                .help("version 2 drops adverts with another interval: both become MASTER")
         } else {
             Diagnostic::warning(Pair::Interval, message)
-                .help("A BACKUP adopts the interval of the MASTER, so it depends on who that is.")
+                .help("a BACKUP adopts the interval of the MASTER, so it depends on who that is")
         };
         found.push(diagnostic.unnoticed().at(other.at(b), text(b)).also(one.at(a), text(a)));
     }
@@ -304,7 +304,7 @@ fn authentication(one: &Member<'_>, other: &Member<'_>, found: &mut Vec<Diagnost
             .unnoticed()
             .at(place(other), b_text)
             .also(place(one), a_text)
-            .help("They drop each other's adverts, and both become MASTER.")
+            .help("they drop each other's adverts, and both become MASTER")
     };
     match (a, b) {
         (Auth::None, Auth::None) => {}
@@ -356,7 +356,7 @@ fn checksum(one: &Member<'_>, other: &Member<'_>, found: &mut Vec<Diagnostic>) {
                 .unnoticed()
                 .at(other.at(y), word(y.value))
                 .also(one.at(x), word(x.value))
-                .help("Set v3_checksum_as_v2 on all nodes or on none."),
+                .help("set v3_checksum_as_v2 on all nodes or on none"),
         );
     }
     let (x, y) = (a.old_unicast_checksum, b.old_unicast_checksum);
@@ -386,7 +386,7 @@ fn transport(one: &Member<'_>, other: &Member<'_>, found: &mut Vec<Diagnostic>) 
                     .unnoticed()
                     .at(other.block("mcast_dst_ip"), y.to_string())
                     .also(one.block("mcast_dst_ip"), x.to_string())
-                    .help("They do not hear each other, and both become MASTER."),
+                    .help("they do not hear each other, and both become MASTER"),
             );
         }
         (Transport::Unicast { .. }, Transport::Multicast { .. })
@@ -397,7 +397,7 @@ fn transport(one: &Member<'_>, other: &Member<'_>, found: &mut Vec<Diagnostic>) 
                     .unnoticed()
                     .at(other.block("unicast_peer"), word(b))
                     .also(one.block("unicast_peer"), word(a))
-                    .help("They do not hear each other, and both become MASTER."),
+                    .help("they do not hear each other, and both become MASTER"),
             );
         }
         _ => {}
@@ -423,7 +423,7 @@ fn peers(from: &Member<'_>, to: &Member<'_>, found: &mut Vec<Diagnostic>) {
         .unnoticed()
         .at(from.block("unicast_peer"), "not listed here")
         .also(to.at(&to.instance.source), "the address of the other node")
-        .help("It hears nothing from here, and becomes MASTER beside this node."),
+        .help("it hears nothing from here, and becomes MASTER beside this node"),
     );
 }
 
@@ -438,7 +438,7 @@ fn preemption(one: &Member<'_>, other: &Member<'_>, found: &mut Vec<Diagnostic>)
             .unnoticed()
             .at(other.at(b), word(b.value))
             .also(one.at(a), word(a.value))
-            .help("Write nopreempt on all nodes or on none; with `state MASTER` it is dropped."),
+            .help("write nopreempt on all nodes or on none; with `state MASTER` it is dropped"),
     );
 }
 
@@ -450,10 +450,10 @@ fn priorities(one: &Member<'_>, other: &Member<'_>, found: &mut Vec<Diagnostic>)
     let (owners, value) = (one.instance.is_owner(), a.value);
     let diagnostic = if owners {
         Diagnostic::error(Pair::TwoOwners, "two nodes own the addresses")
-            .help("Give one of them a priority below 255.")
+            .help("give one of them a priority below 255")
     } else {
         Diagnostic::warning(Pair::EqualPriority, format!("both nodes have priority {value}"))
-            .help("Then the higher address decides; give one node a higher priority.")
+            .help("then the higher address decides; give one node a higher priority")
     };
     let text = |s: &Setting<std::num::NonZeroU8>| match s.origin {
         crate::model::Origin::Default => format!("{value}, the default"),
@@ -499,7 +499,7 @@ fn weights(group: &[Member<'_>], found: &mut Vec<Diagnostic>) {
             format!("the other node reaches {} at most", rival.most),
         )
         .help(format!(
-            "Take at least {need} more, or bring the priorities nearer to each other, or leave the weight out: then a failure is a FAULT."
+            "take at least {need} more, or bring the priorities nearer to each other, or leave the weight out: then a failure is a FAULT"
         )),
     );
 }

@@ -121,8 +121,8 @@ impl Parser<'_, '_> {
         if words.is_empty() {
             return;
         }
-        if new_line {
-            self.expect_brace();
+        if new_line && let Some(next) = words.first() {
+            self.expect_brace(next);
         }
         let line_span = line.span(range.clone(), &self.source.sources);
         let text = &line.text()[range.clone()];
@@ -152,20 +152,26 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// A new line starts: if the last item should have opened a block, its brace is missing.
-    fn expect_brace(&mut self) {
+    /// A line starts with `next`: if the last item should have opened a block, its brace is
+    /// missing, unless `next` belongs to the block around it; then the block is, and lowering
+    /// says so.
+    fn expect_brace(&mut self, next: &str) {
         if !self.attachable {
             return;
         }
         let kind = self.kind();
         let Some(item) = self.items().last() else { return };
         let Some(child) = child(kind, &item.keyword) else { return };
+        let knows = |id: BlockId| keywords::block(id).find(next).is_some();
+        if kind.is_some_and(knows) && !knows(child) {
+            return;
+        }
         let end = item.end();
         let message = format!("`{}` is not followed by `{{`", item.keyword.as_str());
         self.source.report(
             Diagnostic::error(Syntax::MissingBrace, message)
                 .at(end, "expected here or at the start of the next line")
-                .help("The lines up to the next `}` are taken as its block.")
+                .help("the lines up to the next `}` are taken as its block")
                 .suggest(end, " {"),
         );
         self.push_open(end, Some(child));
@@ -210,7 +216,7 @@ impl Parser<'_, '_> {
         self.source.report(
             Diagnostic::error(Syntax::UnexpectedBrace, "unexpected `{`")
                 .at(brace, why)
-                .help("It and its `}` are ignored."),
+                .help("it and its `}` are ignored"),
         );
         let (items, item, kind, indentation) = (Vec::new(), None, None, None);
         self.open.push(Open { items, item, brace, kind, indentation });
@@ -224,7 +230,7 @@ impl Parser<'_, '_> {
             });
             let mut diagnostic = Diagnostic::error(Syntax::ExtraBrace, "extra `}`")
                 .at(brace, "no block is open here")
-                .help("Ignored; perhaps an earlier block was closed too soon.");
+                .help("ignored; perhaps an earlier block was closed too soon");
             if let Some((keyword, close)) = before {
                 diagnostic = diagnostic.also(close, format!("`{keyword}` was closed here"));
             }
@@ -287,31 +293,15 @@ impl Parser<'_, '_> {
         diagnostic = match next {
             Some(span) => diagnostic
                 .also(span, "this block can only stand outside all others")
-                .help("Write a `}` before it; it is read as if there were one."),
-            None => diagnostic.help("Write a `}` where it ends."),
+                .help("write a `}` before it; it is read as if there were one"),
+            None => diagnostic.help("write a `}` where it ends"),
         };
         self.source.report(diagnostic);
     }
 
     fn end(&mut self) {
-        // A block keyword in the very last line.
-        self.expect_brace_at_end();
         if !self.open.is_empty() {
             self.unclosed(None);
-        }
-    }
-
-    fn expect_brace_at_end(&mut self) {
-        let kind = self.kind();
-        if !self.attachable {
-            return;
-        }
-        let Some(item) = self.items().last() else { return };
-        if child(kind, &item.keyword).is_some() {
-            let end = item.end();
-            let message = format!("`{}` is not followed by `{{`", item.keyword.as_str());
-            self.source
-                .report(Diagnostic::error(Syntax::MissingBrace, message).at(end, "expected here"));
         }
     }
 
@@ -355,7 +345,7 @@ impl Parser<'_, '_> {
                 .unnoticed()
                 .at(span, "not white space to the parser")
                 .also(word, "so this is one word")
-                .help("Replace it by a normal space.")
+                .help("replace it by a normal space")
                 .suggest(span, " "),
         );
     }

@@ -306,8 +306,8 @@ warning[SF0501]: with nopreempt, the weight of `s` never moves `V`
 13 |  s
    |  ^ changes the priority only
    |
-   = help: Leave the weight out (or write `weight 0`): then a failure is a
-           FAULT, and another takes over.
-   = help: Or remove nopreempt on all nodes.";
+   = help: leave the weight out (or write `weight 0`): then a failure is a
+           FAULT, and another takes over
+   = help: or remove nopreempt on all nodes";
     assert_eq!(lines.join("\n"), expected);
 }

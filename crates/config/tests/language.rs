@@ -82,6 +82,11 @@ fn surplus_and_missing_braces_are_reported_and_survived() {
         "vrrp_instance A {interface eth0}; vrrp_script x {}"
     );
     assert_eq!(said("vrrp_instance A\n  interface eth0\n}"), ["missing-brace "]);
+    // What follows belongs to the block around it: there is no block, and no brace is missing.
+    assert_eq!(
+        shape("vrrp_instance A {\n  track_interface eth0\n  priority 10\n}"),
+        "vrrp_instance A {track_interface eth0; priority 10}"
+    );
 }
 
 #[test]
@@ -160,7 +165,7 @@ fn undefined_names_stay_and_are_explained() {
     assert_eq!(late.diagnostics[0].secondary[0].text, "defined only here");
     let near = text("$PRIORITY=1\n$PRIORTY x");
     assert_eq!(findings(&near), ["undefined-definition $PRIORTY"]);
-    assert_eq!(near.diagnostics[0].help, ["Did you mean `$PRIORITY`?"]);
+    assert_eq!(near.diagnostics[0].help, ["did you mean `$PRIORITY`?"]);
     assert_eq!(said("$UNUSED=1"), ["unused-definition $UNUSED"]);
     assert_eq!(said("$A = 1"), ["definition-syntax $A =", "undefined-definition $A"]);
 }

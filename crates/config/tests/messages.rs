@@ -42,7 +42,7 @@ error[SF0101]: a `}` is missing
 5 | vrrp_instance B {
   | ------------- this block can only stand outside all others
   |
-  = help: Write a `}` before it; it is read as if there were one.
+  = help: write a `}` before it; it is read as if there were one
 ",
     );
 }
@@ -78,7 +78,7 @@ warning[SF0208]: $IP is defined, and not expanded here
 3 |     $IP.1
   |     ^^^ no white space follows it
   |
-  = help: Write `${IP}` where something else follows.
+  = help: write `${IP}` where something else follows
 help: write it so
   |
 3 -     $IP.1
@@ -101,8 +101,8 @@ advice[SF0110]: a comment starts directly behind a value
   |               |
   |               the value ends here
   |
-  = help: Write a space before the comment; if the sign belongs to the value,
-          put the value in double quotes or write a backslash before the sign.
+  = help: write a space before the comment; if the sign belongs to the value,
+          put the value in double quotes or write a backslash before the sign
 ",
     );
 }
@@ -126,7 +126,7 @@ fn the_record_for_programs() {
       "text": "this block is open"
     },
     "help": [
-      "Write a `}` where it ends."
+      "write a `}` where it ends"
     ]
   }
 ]

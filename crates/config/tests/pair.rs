@@ -181,6 +181,6 @@ error[SF1001]: router ids 7 and 8 for the same addresses
 3 |  virtual_router_id 7
   |                    -
   |
-  = help: Both become MASTER; write the same id on all nodes.";
+  = help: both become MASTER; write the same id on all nodes";
     assert_eq!(lines.join("\n"), expected);
 }

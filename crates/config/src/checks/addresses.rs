@@ -58,7 +58,7 @@ fn alone(address: &Address, found: &mut Vec<Diagnostic>) {
     .unnoticed()
     .at(address.span, "no host can have it");
     if prefix < 24 {
-        diagnostic = diagnostic.help("Is the mask right?");
+        diagnostic = diagnostic.help("is the mask right?");
     }
     found.push(diagnostic);
 }
@@ -96,8 +96,8 @@ fn against_interface(
                 )
                 .unnoticed()
                 .at(address.span, "held as a virtual address too")
-                .help("If a virtual router left it there, it will be gone when that stops.")
-                .help("Otherwise take it out of the interface's own configuration."),
+                .help("if a virtual router left it there, it will be gone when that stops")
+                .help("otherwise take it out of the interface's own configuration"),
             );
         }
         return;
@@ -124,7 +124,7 @@ fn against_interface(
                 )
                 .unnoticed()
                 .at(address.span, format!("{name} has {}", known.join(", ")))
-                .help("Hosts of these subnets do not find it by ARP; is it the right interface?"),
+                .help("hosts of these subnets do not find it by ARP; is it the right interface?"),
             );
         }
         Some(own) => {
@@ -139,7 +139,7 @@ fn against_interface(
                         format!("the mask of {} is not that of {name}", address.network),
                     )
                     .at(address.span, format!("{name} is in {}", subnet(**own)))
-                    .help(format!("Write {ip}/{host}, or {ip}/{}.", own.prefix)),
+                    .help(format!("write {ip}/{host}, or {ip}/{}", own.prefix)),
                 );
             }
         }
@@ -167,7 +167,7 @@ fn no_masks(instance: &Instance, found: &mut Vec<Diagnostic>) {
         Diagnostic::advice(Addresses::NoMask, message)
             .at(first.span, format!("taken as /{prefix}"))
             .help(format!(
-                "Write it out ({}/{prefix}): that is right for an address within the interface's subnet.",
+                "write it out ({}/{prefix}): that is right for an address within the interface's subnet",
                 first.ip()
             )),
     );
@@ -182,7 +182,7 @@ fn first_link_local(instance: &Instance, found: &mut Vec<Diagnostic>) {
                 format!("the first address of `{}` is not a link-local one", instance.name),
             )
             .at(first.span, "RFC 9568 §5.2.9 wants fe80::… here")
-            .help("It works without where the router is not the hosts' default gateway."),
+            .help("it works without where the router is not the hosts' default gateway"),
         );
     }
 }
@@ -204,10 +204,10 @@ fn interface(subject: &Subject<'_>, instance: &Instance, found: &mut Vec<Diagnos
         let class = if dynamic { Class::Unnoticed } else { Class::Complaint };
         let mut diagnostic = if dynamic {
             Diagnostic::advice(Addresses::NoInterface, format!("there is no interface {name}"))
-                .help("`dynamic_interfaces` is set: the instance waits in FAULT until it appears.")
+                .help("`dynamic_interfaces` is set: the instance waits in FAULT until it appears")
         } else {
             Diagnostic::error(Addresses::NoInterface, format!("there is no interface {name}"))
-                .help("See `ip link`; with `dynamic_interfaces` it may appear later.")
+                .help("see `ip link`; with `dynamic_interfaces` it may appear later")
         };
         diagnostic = diagnostic.class(class).at(span, "on this machine");
         found.push(diagnostic);
@@ -235,7 +235,7 @@ fn peers(subject: &Subject<'_>, instance: &Instance, found: &mut Vec<Diagnostic>
             )
             .unnoticed()
             .at(at, "the source of the adverts")
-            .help("Packets that peers send to it do not arrive here."),
+            .help("packets that peers send to it do not arrive here"),
         );
     }
     for peer in peers {
@@ -248,7 +248,7 @@ fn peers(subject: &Subject<'_>, instance: &Instance, found: &mut Vec<Diagnostic>
                 format!("the peer {} is this node itself", peer.address),
             )
             .unnoticed()
-            .help("List the other nodes only; in a file that is the same everywhere, `@^ID` before the line leaves it out on the node ID.");
+            .help("list the other nodes only; in a file that is the same everywhere, `@^ID` before the line leaves it out on the node ID");
             if let Some(span) = span {
                 diagnostic = diagnostic.at(span, "");
             }

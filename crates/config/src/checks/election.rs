@@ -80,8 +80,8 @@ fn weights(instance: &Instance, found: &mut Vec<Diagnostic>) {
         .unnoticed()
         .at(weight_span(first), "changes the priority only")
         .also(nopreempt, "and a priority alone never makes a MASTER step down")
-        .help("Leave the weight out (or write `weight 0`): then a failure is a FAULT, and another takes over.")
-        .help("Or remove nopreempt on all nodes.");
+        .help("leave the weight out (or write `weight 0`): then a failure is a FAULT, and another takes over")
+        .help("or remove nopreempt on all nodes");
         for other in weighted.iter().skip(1) {
             diagnostic = diagnostic.also(weight_span(other), "likewise");
         }
@@ -117,7 +117,7 @@ fn weights(instance: &Instance, found: &mut Vec<Diagnostic>) {
         if let Some(span) = instance.priority.span() {
             diagnostic = diagnostic.also(span, "the priority");
         }
-        found.push(diagnostic.help("An effective priority is between 1 and 254."));
+        found.push(diagnostic.help("an effective priority is between 1 and 254"));
     }
 }
 
@@ -134,7 +134,7 @@ fn owner(instance: &Instance, found: &mut Vec<Diagnostic>) {
             )
             .unnoticed()
             .at(state, "so its priority is 255, that of the owner of the addresses")
-            .help("Write a priority, for example `priority 150`."),
+            .help("write a priority, for example `priority 150`"),
         );
     }
 }
@@ -181,7 +181,7 @@ fn sync_group(group: &SyncGroup, model: &Model, found: &mut Vec<Diagnostic>) {
                 .at(at, seconds(other.advert_interval.value))
                 .also(also, seconds(first.advert_interval.value))
                 .also(group.name.span, "the group")
-                .help("The group fails over as slowly as its slowest member."),
+                .help("the group fails over as slowly as its slowest member"),
             );
         }
         if other.preempt != first.preempt {
@@ -199,7 +199,7 @@ fn sync_group(group: &SyncGroup, model: &Model, found: &mut Vec<Diagnostic>) {
                 .unnoticed()
                 .at(at, format!("`{}` {}", other.name, word(other)))
                 .also(also, format!("`{}` {}", first.name, word(first)))
-                .help("Write the same in all members of a group."),
+                .help("write the same in all members of a group"),
             );
         }
     }

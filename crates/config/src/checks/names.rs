@@ -101,7 +101,7 @@ fn shared_addresses(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
                     .unnoticed()
                     .at(address.span, format!("held by `{}`", instance.name))
                     .also(*span, format!("and by `{name}`"))
-                    .help("List it in one of them only."),
+                    .help("list it in one of them only"),
                 ),
                 Some(_) => {}
                 None => {

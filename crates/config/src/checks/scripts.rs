@@ -30,7 +30,7 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
                         command.span,
                         "depends on where the daemon is started; for a service that is /",
                     )
-                    .help("Write its full path."),
+                    .help("write its full path"),
             );
         }
         if let Some(script) = subject.environment.script(command, &subject.model.global) {
@@ -55,8 +55,8 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
             diagnostic = diagnostic.also(other.span, "as root too");
         }
         found.push(diagnostic.help(
-            "In global_defs, write `script_user USER`, or `script_user root` and \
-             `enable_script_security`.",
+            "in global_defs, write `script_user USER`, or `script_user root` and \
+             `enable_script_security`",
         ));
     }
     for script in &subject.model.scripts {
@@ -71,8 +71,8 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
                 diagnostic = diagnostic.also(span, format!("{} s", interval.as_secs_f64()));
             }
             found.push(diagnostic.help(
-                "It is not started again while it runs, so a script that hangs is noticed after \
-                 the time-out.",
+                "it is not started again while it runs, so a script that hangs is noticed after \
+                 the time-out",
             ));
         }
     }
@@ -175,7 +175,7 @@ fn shell_syntax(command: &Command, found: &mut Vec<Diagnostic>) {
         Diagnostic::warning(Scripts::ShellSyntax, format!("no shell reads this line: `{word}`"))
             .unnoticed()
             .at(command.span, format!("`{word}` goes to `{name}` as an argument, or is no program"))
-            .help("Put the line into a script file, or write /bin/sh -c '…'."),
+            .help("put the line into a script file, or write /bin/sh -c '…'"),
     );
 }
 

@@ -46,7 +46,7 @@ fn mail(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
             Diagnostic::warning(Setup::NoRecipients, format!("mail is asked for, and {missing}"))
                 .unnoticed()
                 .at(span, "asked for here")
-                .help("In global_defs: `notification_email { ADDRESS }` and `smtp_server HOST`."),
+                .help("in global_defs: `notification_email { ADDRESS }` and `smtp_server HOST`"),
         );
     }
     if asked.is_none()
@@ -58,7 +58,7 @@ fn mail(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
         found.push(
             Diagnostic::advice(Setup::MailUnused, "no mail will be sent")
                 .at(item.keyword.span, "recipients are named, and nothing asks for mail")
-                .help("Write `smtp_alert` in the instances whose changes are to be mailed, or in global_defs for all."),
+                .help("write `smtp_alert` in the instances whose changes are to be mailed, or in global_defs for all"),
         );
     }
 }
@@ -106,8 +106,8 @@ fn secrets(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
                     format!("the password of `{}` is in every tutorial", instance.name),
                 )
                 .at(span, "")
-                .help("A group nearby with the same router id may have it too.")
-                .help("It is sent in clear: what protects is auth_hmac, or a network of its own."),
+                .help("a group nearby with the same router id may have it too")
+                .help("it is sent in clear: what protects is auth_hmac, or a network of its own"),
             );
         }
     }
@@ -156,9 +156,9 @@ fn strict(model: &Model, found: &mut Vec<Diagnostic>) {
         diagnostic = diagnostic.also(vip.span, "for example this one");
     }
     diagnostic = if first.version.value == Version::V3 {
-        diagnostic.help("Write `accept` in the instance, or remove vrrp_strict.")
+        diagnostic.help("write `accept` in the instance, or remove vrrp_strict")
     } else {
-        diagnostic.help("Remove vrrp_strict, or use version 3 with `accept`.")
+        diagnostic.help("remove vrrp_strict, or use version 3 with `accept`")
     };
     found.push(diagnostic);
 }

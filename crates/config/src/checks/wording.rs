@@ -158,7 +158,7 @@ fn foreign(word: &Token, found: &mut Vec<Diagnostic>) {
             Diagnostic::warning(Wording::Fullwidth, format!("`{sign}` is not an ASCII sign"))
                 .unnoticed()
                 .at(word.span, "it belongs to the word")
-                .help("Type it again with a Latin keyboard, or leave it out; a comment starts with `#`."),
+                .help("type it again with a Latin keyboard, or leave it out; a comment starts with `#`"),
         );
         return;
     }
@@ -188,7 +188,7 @@ fn punctuation(item: &Item, found: &mut Vec<Diagnostic>) {
                 Diagnostic::warning(Wording::Equals, format!("`{text}` is taken as the value"))
                     .unnoticed()
                     .at(word.span, "a value stands behind its keyword, with nothing between")
-                    .help("Leave it out."),
+                    .help("leave it out"),
             );
             return;
         }
@@ -246,7 +246,7 @@ fn several(item: &Item, at: BlockId, found: &mut Vec<Diagnostic>) {
         )
         .unnoticed()
         .at(next.span, format!("taken for an argument of `{}` and ignored", keyword.name))
-        .help("Write each keyword on a line of its own."),
+        .help("write each keyword on a line of its own"),
     );
 }
 

@@ -80,7 +80,7 @@ impl Preprocessor<'_> {
                             )
                             .at(rest, "nothing may follow it")
                             .also(defined, "defined here")
-                            .help("Put what follows on a line of its own."),
+                            .help("put what follows on a line of its own"),
                         );
                         at = reference.range.end;
                         continue;
@@ -144,7 +144,7 @@ impl Preprocessor<'_> {
                         self.report(
                             Diagnostic::error(Preprocess::RandomRange, "not a range of numbers")
                                 .at(span, "left as it is")
-                                .help("`${_RANDOM}`, `${_RANDOM MIN}` or `${_RANDOM MIN MAX}`; without limits 0 to 32767."),
+                                .help("`${_RANDOM}`, `${_RANDOM MIN}` or `${_RANDOM MIN MAX}`; without limits 0 to 32767"),
                         );
                         return None;
                     }

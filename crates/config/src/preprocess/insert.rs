@@ -28,7 +28,7 @@ impl Preprocessor<'_> {
                         format!("include_check knows no `{}`", &text[range]),
                     )
                     .at(span, "ignored")
-                    .help("It takes read, match, wildcard_match and brace_match, each with + or - if need be."),
+                    .help("it takes read, match, wildcard_match and brace_match, each with + or - if need be"),
                 );
             }
         }
@@ -53,13 +53,13 @@ impl Preprocessor<'_> {
                 format!("no file matches `{}`", found.empty.join("`, `"))
             };
             let mut diagnostic = missing(failed, message).at(span, "").help(if failed {
-                "This include insists that files are found; plain `include` goes on without them."
+                "this include insists that files are found; plain `include` goes on without them"
             } else {
-                "Keepalived goes on without it; includea makes a missing file an error."
+                "Keepalived goes on without it; includea makes a missing file an error"
             });
             if pattern.starts_with(['"', '\'']) {
                 diagnostic =
-                    diagnostic.help("Quotes are taken as part of the name: leave them out.");
+                    diagnostic.help("quotes are taken as part of the name: leave them out");
             }
             self.report(diagnostic);
         }
@@ -101,7 +101,7 @@ impl Preprocessor<'_> {
                     format!("{} includes itself", path.display()),
                 )
                 .at(span, "not read again")
-                .help("Keepalived would read it until it runs out of file descriptors."),
+                .help("Keepalived would read it until it runs out of file descriptors"),
             );
         } else if deep > MOST_INCLUDES_DEEP || self.sources.files().len() >= MOST_FILES {
             self.report(

@@ -185,8 +185,8 @@ impl<'a> Preprocessor<'a> {
         )
         .class(Class::CannotRun)
         .help(format!(
-            "At most {MOST_LINES} lines or {} MiB can come from them; nothing behind this point \
-             is read.",
+            "at most {MOST_LINES} lines or {} MiB can come from them; nothing behind this point \
+             is read",
             MOST_BYTES >> 20
         ));
         if let Some(span) = at {
@@ -223,8 +223,8 @@ impl<'a> Preprocessor<'a> {
                             )
                             .at(span, "a definition is written `$NAME=VALUE`")
                             .help(
-                                "Leave no space before the equals sign; a name is made of \
-                                     letters, digits and `_`, no digit first.",
+                                "leave no space before the equals sign; a name is made of \
+                                     letters, digits and `_`, no digit first",
                             ),
                         );
                     }
@@ -279,7 +279,7 @@ impl<'a> Preprocessor<'a> {
                     "no configuration id follows the `@`",
                 )
                 .at(span, if negative { "always true" } else { "never true" })
-                .help("Write the id directly behind it: `@main`, or `@^main` for all others."),
+                .help("write the id directly behind it: `@main`, or `@^main` for all others"),
             );
             let text = line.text();
             let rest = comment::trim(text, end..text.len());

@@ -30,7 +30,7 @@ impl Preprocessor<'_> {
                     "the file starts with a byte order mark",
                 )
                 .at(Span::new(id, 0, 0), "before this")
-                .help("Save the file without it; Keepalived takes it for part of the first word."),
+                .help("save the file without it; Keepalived takes it for part of the first word"),
             );
         }
         if let Some(at) = wrong {
@@ -40,7 +40,7 @@ impl Preprocessor<'_> {
                 Diagnostic::warning(Syntax::NotUtf8, "the file is not UTF-8 text")
                     .unnoticed()
                     .at(span, "the first byte that is not")
-                    .help("Save the file as UTF-8."),
+                    .help("save the file as UTF-8"),
             );
         }
         let whole = self.files.current_dir().join(path);
@@ -101,7 +101,7 @@ impl Preprocessor<'_> {
             self.report(
                 Diagnostic::error(Syntax::NulByte, "a NUL byte ends this line")
                     .at(at, "everything behind it is dropped")
-                    .help("The file may be UTF-16, binary or damaged."),
+                    .help("the file may be UTF-16, binary or damaged"),
             );
         }
         let stripped = comment::strip(raw);
@@ -110,7 +110,7 @@ impl Preprocessor<'_> {
             self.report(
                 Diagnostic::error(Syntax::UnclosedQuote, "this quote is not closed on its line")
                     .at(span, "all of this is taken as the quoted text")
-                    .help("Close it with a second `\"`; a quoted text cannot reach over several lines."),
+                    .help("close it with a second `\"`; a quoted text cannot reach over several lines"),
             );
         }
         if stripped.text.end > LONGEST_LINE {
@@ -122,7 +122,7 @@ impl Preprocessor<'_> {
                     format!("this line is longer than {LONGEST_LINE} characters"),
                 )
                 .at(span, "Keepalived takes this for a new line")
-                .help("Break the line; within a definition a `\\` at the end continues it."),
+                .help("break the line; within a definition a `\\` at the end continues it"),
             );
         }
         let mut range = stripped.text.clone();
@@ -138,8 +138,8 @@ impl Preprocessor<'_> {
                 .at(span, "the value ends here")
                 .also(rest, "this is a comment")
                 .help(
-                    "Write a space before the comment; if the sign belongs to the value, put \
-                         the value in double quotes or write a backslash before the sign.",
+                    "write a space before the comment; if the sign belongs to the value, put \
+                         the value in double quotes or write a backslash before the sign",
                 ),
             );
         }
@@ -176,7 +176,7 @@ impl Preprocessor<'_> {
                 )
                 .unnoticed()
                 .at(span, "left out; Keepalived takes it for a part of the line")
-                .help("Write all of it on one line."),
+                .help("write all of it on one line"),
             );
         }
     }

@@ -44,7 +44,7 @@ impl Preprocessor<'_> {
                         .unnoticed()
                         .at(span, "")
                         .also(names, text)
-                        .help("Missing values are empty, surplus ones are ignored."),
+                        .help("missing values are empty, surplus ones are ignored"),
                     );
                 }
                 let used_at = line.span(0..end, &self.sources);
@@ -65,9 +65,9 @@ impl Preprocessor<'_> {
             Diagnostic::error(Preprocess::Sequence, "this sequence cannot be read")
                 .at(span, wrong.text())
                 .help(
-                    "`~SEQ(NAME, END)`, `~SEQ(NAME, START, END)` or `~SEQ(NAME, START, STEP, END)`.",
+                    "`~SEQ(NAME, END)`, `~SEQ(NAME, START, END)` or `~SEQ(NAME, START, STEP, END)`",
                 )
-                .help("`~LST(NAME, A, B, …)` or `~LST({X, Y}, {A, B}, {C, D}, …)`."),
+                .help("`~LST(NAME, A, B, …)` or `~LST({X, Y}, {A, B}, {C, D}, …)`"),
         );
     }
 
@@ -117,7 +117,7 @@ impl Preprocessor<'_> {
                         )
                         .at(at, "the same name")
                         .also(old, "defined here")
-                        .help("Use another name for the variable of the sequence."),
+                        .help("use another name for the variable of the sequence"),
                     );
                 }
             }

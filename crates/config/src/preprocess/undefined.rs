@@ -72,7 +72,7 @@ pub(super) fn diagnose(
                 )
                 .unnoticed()
                 .at(*span, "no white space follows it")
-                .help(format!("Write `${{{name}}}` where something else follows."))
+                .help(format!("write `${{{name}}}` where something else follows"))
                 .suggest(*span, format!("${{{name}}}")),
             );
             continue;
@@ -98,24 +98,23 @@ pub(super) fn diagnose(
             (Some((_, later)), _) => {
                 meant.push(name);
                 diagnostic = diagnostic.also(later.at, "defined only here").help(
-                    "A definition counts from its line downwards: move it above its first use.",
+                    "a definition counts from its line downwards: move it above its first use",
                 );
             }
             (None, Some((other, definition))) => {
                 meant.push(other);
                 diagnostic = diagnostic
                     .also(definition.at, "a similar name is defined here")
-                    .help(format!("Did you mean `{}`?", shown.replace(&**name, other)))
+                    .help(format!("did you mean `{}`?", shown.replace(&**name, other)))
                     .suggest(*span, shown.replace(&**name, other));
             }
             (None, None) if &**name == "_ENV" => {
                 let whole = sources.text(*span);
                 diagnostic =
-                    diagnostic.help(format!("The environment has no such variable: {whole}."));
+                    diagnostic.help(format!("the environment has no such variable: {whole}"));
             }
             (None, None) => {
-                diagnostic =
-                    diagnostic.help(format!("Define it on a line above: `${name}=VALUE`."));
+                diagnostic = diagnostic.help(format!("define it on a line above: `${name}=VALUE`"));
             }
         }
         said.push(diagnostic);
