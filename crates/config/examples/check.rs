@@ -9,6 +9,7 @@ use config::lower::{BuiltinNames, lower};
 use config::render::{self, Style};
 use config::{Options, checks, load, verdict};
 
+#[expect(clippy::disallowed_methods, reason = "the example takes the time, the crate does not")]
 fn main() {
     for path in std::env::args_os().skip(1).map(PathBuf::from) {
         let start = Instant::now();

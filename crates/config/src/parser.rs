@@ -164,6 +164,7 @@ impl Parser<'_, '_> {
         let Some(child) = child(kind, &item.keyword) else { return };
         let knows = |id: BlockId| keywords::block(id).find(next).is_some();
         if kind.is_some_and(knows) && !knows(child) {
+            self.no_block();
             return;
         }
         let end = item.end();
@@ -175,6 +176,25 @@ impl Parser<'_, '_> {
                 .suggest(end, " {"),
         );
         self.push_open(end, Some(child));
+    }
+
+    /// The last item stands without its block. Of most keywords lowering says so; a server it
+    /// takes for one with nothing in it.
+    fn no_block(&mut self) {
+        if !self.attachable {
+            return;
+        }
+        let kind = self.kind();
+        let Some(item) = self.items().last() else { return };
+        if !matches!(item.keyword.as_str(), "virtual_server" | "real_server")
+            || child(kind, &item.keyword).is_none()
+        {
+            return;
+        }
+        let end = item.end();
+        let message = format!("`{}` is not followed by `{{`", item.keyword.as_str());
+        self.source
+            .report(Diagnostic::error(Syntax::MissingBrace, message).at(end, "expected here"));
     }
 
     /// Makes the last item a block.
@@ -223,6 +243,7 @@ impl Parser<'_, '_> {
     }
 
     fn close_brace(&mut self, brace: Span, leads: bool) {
+        self.no_block();
         self.attachable = false;
         let Some(open) = self.open.pop() else {
             let before = self.root.last().and_then(|item| {
@@ -300,6 +321,7 @@ impl Parser<'_, '_> {
     }
 
     fn end(&mut self) {
+        self.no_block();
         if !self.open.is_empty() {
             self.unclosed(None);
         }

@@ -76,7 +76,7 @@ impl Environment for Machine {
         let fallback = self.users.iter().any(|u| u == "keepalived_script");
         match &user {
             Some(user) if !known(user) => {
-                say(ScriptProblem::NoUser, format!("there is no user {user}"))
+                say(ScriptProblem::NoUser, format!("there is no user {user}"));
             }
             None if !fallback && global.script_security => {
                 say(ScriptProblem::NoUser, "there is no user keepalived_script".to_owned());
