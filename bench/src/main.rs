@@ -58,7 +58,10 @@ const MEASURES: &[Measure] = &[
     },
     Measure {
         name: "addresses",
-        rows: &[Row::new("5,000 VIPs on one instance", Unit::Time, Goal::Ratio(0.5))],
+        rows: &[
+            Row::new("5,000 VIPs, IPv4, twenty links", Unit::Time, Goal::Ratio(0.5)),
+            Row::new("5,000 VIPs, IPv6, one link", Unit::Time, Goal::Ratio(0.5)),
+        ],
         run: scale::addresses,
     },
     Measure {

@@ -92,7 +92,7 @@ fn open() -> Result<OwnedFd, Errno> {
     setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
     setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(0, 50_000))?;
     // As much as we get: the limit applies without privileges in the first user namespace.
-    let wanted = 8 << 20;
+    let wanted = 64 << 20;
     if setsockopt(&socket, sockopt::RcvBufForce, &wanted).is_err() {
         setsockopt(&socket, sockopt::RcvBuf, &wanted)?;
     }
