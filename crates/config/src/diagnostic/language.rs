@@ -47,6 +47,8 @@ family! {
             "IPv4 and IPv6 are mixed where only one of them can be. The first address decides which; list addresses of the other family under virtual_ipaddress_excluded or in an instance of their own.";
         PasswordTruncated = "SF0321" "password-truncated":
             "auth_pass counts only up to its eighth byte, because that is all that a packet holds. Two passwords that begin alike are the same.";
+        BlockExpected = "SF0322" "block-expected":
+            "The keyword opens a block, and the next line belongs to the block round it, so that no block was begun. The line is ignored.";
         BlockUnexpected = "SF0323" "block-unexpected":
             "The keyword opens no block, and a { follows it. What stands between the braces is ignored.";
         BadCommand = "SF0324" "bad-command":

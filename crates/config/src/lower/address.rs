@@ -37,7 +37,7 @@ impl Context<'_> {
                 format!("IPv6 addresses have no labels: {}", address.network),
                 Some(item.line_span),
                 None,
-                "The label is dropped.",
+                "the label is dropped",
             );
             address.label = None;
         }
@@ -56,7 +56,7 @@ impl Context<'_> {
                         format!("`{}` is not an IP address", &**token),
                     )
                     .at(token.span, "not an address")
-                    .help("The line is ignored. Host names are not looked up."),
+                    .help("the line is ignored; host names are not looked up"),
                 );
                 None
             }

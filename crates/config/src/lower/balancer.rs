@@ -1,10 +1,10 @@
 //! `SSL`, `virtual_server_group`, and `virtual_server`.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::context::{Context, Words, Written, or_default, parse_network, unsigned};
+use super::context::{Context, Words, Written, or_default, unsigned};
 use super::server::{Inherited, ServerDraft};
 use super::track::{Kind, Names};
 use crate::diagnostic::{Diagnostic, Language};
@@ -13,9 +13,7 @@ use crate::model::balancer::{
     Forwarding, GroupEntry, Protocol, Scheduler, SchedulerFlags, Service, SorryServer, Tunnel,
     TunnelChecksum, VsSpan,
 };
-use crate::model::{
-    Command, Family, Global, Model, Name, Secret, Setting, Ssl, VirtualServer, VirtualServerGroup,
-};
+use crate::model::{Command, Family, Global, Model, Name, Secret, Setting, Ssl, VirtualServer};
 use crate::source::Span;
 use crate::tree::{Item, Token};
 
@@ -101,60 +99,24 @@ impl Context<'_> {
         ssl
     }
 
-    /// A `virtual_server_group` block.
-    pub(super) fn server_group(&mut self, block: &Item, name: Name) -> VirtualServerGroup {
-        let mut entries: Vec<GroupEntry> = Vec::new();
-        for line in block.items() {
-            let Some(entry) = self.group_entry(line) else { continue };
-            if entries.contains(&entry) {
-                self.report(
-                    Diagnostic::warning(Language::DuplicateEntry, "the line is there twice")
-                        .at(line.line_span, "ignored")
-                        .unnoticed(),
-                );
-                continue;
-            }
-            entries.push(entry);
-        }
-        VirtualServerGroup { name, entries }
-    }
-
-    fn group_entry(&mut self, line: &Item) -> Option<GroupEntry> {
-        let first = &line.keyword;
-        if &**first == "fwmark" {
-            let mark = self.mark_number(line.args.first(), first.span)?;
-            let family = match line.args.get(1) {
-                None => None,
-                Some(word) => Some(self.family_word(word)?),
-            };
-            return Some(GroupEntry::FwMark { mark, family });
-        }
-        let port = match line.args.first() {
-            None => 0,
-            Some(token) => self.port(token, 0)?,
-        };
-        let (first, last) = self.address_range(first)?;
-        Some(GroupEntry::Addresses { first, last, port })
-    }
-
-    fn port(&mut self, token: &Token, least: i64) -> Option<u16> {
+    pub(super) fn port(&mut self, token: &Token, least: i64) -> Option<u16> {
         let (port, _) = self.integer_token(token, "port", least, 65_535)?;
         u16::try_from(port).ok()
     }
 
-    fn family_word(&mut self, word: &Token) -> Option<Family> {
+    pub(super) fn family_word(&mut self, word: &Token) -> Option<Family> {
         match &**word {
             "inet" => Some(Family::V4),
             "inet6" => Some(Family::V6),
             _ => {
                 let known = ["inet", "inet6"];
-                self.unknown_word(word, "the family", &known, "The line is ignored.");
+                self.unknown_word(word, "the family", &known, "the line is ignored");
                 None
             }
         }
     }
 
-    fn mark_number(&mut self, token: Option<&Token>, at: Span) -> Option<u32> {
+    pub(super) fn mark_number(&mut self, token: Option<&Token>, at: Span) -> Option<u32> {
         let Some(token) = token else {
             self.report(
                 Diagnostic::fatal(Language::MissingArgument, "`fwmark` needs a number")
@@ -164,61 +126,6 @@ impl Context<'_> {
         };
         let (mark, _) = self.integer_token(token, "fwmark", 1, u32::MAX.into())?;
         u32::try_from(mark).ok()
-    }
-
-    /// `IP`, `IP-LAST`, `IP-IP` or `IP/PREFIX`.
-    fn address_range(&mut self, token: &Token) -> Option<(IpAddr, IpAddr)> {
-        let wrong = |cx: &mut Self, why: &str| {
-            cx.report(
-                Diagnostic::error(
-                    Language::BadAddress,
-                    format!("`{}` is no range of addresses: {why}", &**token),
-                )
-                .at(token.span, "the line is ignored"),
-            );
-            None
-        };
-        if let Ok(ip) = token.parse::<IpAddr>() {
-            return Some((ip, ip));
-        }
-        if token.contains('/') {
-            let Ok((net, _)) = parse_network(token) else {
-                return wrong(self, "no IP/PREFIX");
-            };
-            let bits: u8 = if net.address.is_ipv4() { 32 } else { 128 };
-            let host = u128::MAX.checked_shr(128 - u32::from(bits - net.prefix)).unwrap_or(0);
-            let number = as_number(net.address);
-            if number & host != 0 {
-                return wrong(self, "bits of the host are set");
-            }
-            return Some((net.address, like(net.address, number | host)));
-        }
-        let Some((first, last)) = token.split_once('-') else {
-            self.bad_address(token, "virtual_server_group");
-            return None;
-        };
-        let Ok(start) = first.parse::<IpAddr>() else {
-            return wrong(self, "it does not begin with an address");
-        };
-        let end = match last.parse::<IpAddr>() {
-            Ok(end) if end.is_ipv4() == start.is_ipv4() => end,
-            Ok(_) => return wrong(self, "IPv4 and IPv6 are mixed"),
-            // Only the last part: decimal for IPv4, hexadecimal for IPv6.
-            Err(_) => {
-                let (part, most) = match start {
-                    IpAddr::V4(_) => (unsigned(last).map(u128::from), 0xff),
-                    IpAddr::V6(_) => (u128::from_str_radix(last, 16).ok(), 0xffff),
-                };
-                let Some(part) = part.filter(|p| *p <= most) else {
-                    return wrong(self, "its end is too large or no number");
-                };
-                like(start, as_number(start) & !most | part)
-            }
-        };
-        if as_number(end) <= as_number(start) {
-            return wrong(self, "its end is not above its start");
-        }
-        Some((start, end))
     }
 
     /// A `virtual_server` block.
@@ -297,7 +204,7 @@ impl Context<'_> {
             }
             "lb_algo" | "lvs_sched" => {
                 let known = Scheduler::ALL.map(|s| (s.name(), s));
-                d.scheduler = self.choice(item, keyword, &known, "wlc is used.").or(d.scheduler);
+                d.scheduler = self.choice(item, keyword, &known, "wlc is used").or(d.scheduler);
             }
             "lb_kind" | "lvs_method" => {
                 d.forwarding = self.forwarding(item, keyword).or(d.forwarding);
@@ -329,7 +236,7 @@ impl Context<'_> {
                         "SCTP" => Some(Protocol::Sctp),
                         _ => {
                             let known = ["TCP", "UDP", "SCTP"];
-                            self.unknown_word(token, keyword.name, &known, "UDP is used.");
+                            self.unknown_word(token, keyword.name, &known, "UDP is used");
                             None
                         }
                     };
@@ -357,7 +264,7 @@ impl Context<'_> {
                     format!("`{}` belongs to the scheduler {scheduler}", keyword.name),
                 )
                 .at(item.keyword.span, "ignored")
-                .help(format!("It must come after `lb_algo {scheduler}`.")),
+                .help(format!("it must come after `lb_algo {scheduler}`")),
             );
         } else if keyword.name.ends_with("fallback") {
             d.flags.flag1 = true;
@@ -401,7 +308,7 @@ impl Context<'_> {
             "TUN" => self.tunnel(item)?,
             _ => {
                 let known = ["NAT", "DR", "TUN"];
-                self.unknown_word(first, keyword.name, &known, "NAT is used.");
+                self.unknown_word(first, keyword.name, &known, "NAT is used");
                 return None;
             }
         };
@@ -422,7 +329,7 @@ impl Context<'_> {
                     other => {
                         let token = other.map_or(word, |(_, token)| token);
                         let known = ["ipip", "gue", "gre"];
-                        self.unknown_word(token, "type", &known, "The line is ignored.");
+                        self.unknown_word(token, "type", &known, "the line is ignored");
                         return None;
                     }
                 },
@@ -432,7 +339,7 @@ impl Context<'_> {
                 "remcsum" => checksum = Some((TunnelChecksum::Remote, word)),
                 _ => {
                     let known = ["type", "port", "nocsum", "csum", "remcsum"];
-                    self.unknown_word(word, "TUN", &known, "The line is ignored.");
+                    self.unknown_word(word, "TUN", &known, "the line is ignored");
                     return None;
                 }
             }
@@ -678,7 +585,7 @@ impl Context<'_> {
                         format!("{title} does not say its protocol"),
                     )
                     .at(d.span, "UDP is used")
-                    .help("Add `protocol TCP`, `protocol UDP` or `protocol SCTP`."),
+                    .help("add `protocol TCP`, `protocol UDP` or `protocol SCTP`"),
                 );
                 Setting::default()
             }
@@ -793,20 +700,5 @@ fn title(service: &Service) -> String {
         }
         Service::FwMark(mark) => format!("`virtual_server fwmark {mark}`"),
         Service::Group(name) => format!("`virtual_server group {name}`"),
-    }
-}
-
-fn as_number(ip: IpAddr) -> u128 {
-    match ip {
-        IpAddr::V4(ip) => u32::from(ip).into(),
-        IpAddr::V6(ip) => ip.into(),
-    }
-}
-
-/// The number as an address of the same family.
-fn like(ip: IpAddr, number: u128) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => IpAddr::V4(((number & u128::from(u32::MAX)) as u32).into()),
-        IpAddr::V6(_) => IpAddr::V6(number.into()),
     }
 }

@@ -239,7 +239,7 @@ impl Context<'_> {
                     ("1.1C", HttpProtocol::V11Close),
                     ("1.1c", HttpProtocol::V11Close),
                 ];
-                let read = self.choice(item, keyword, &known, "1.0 is used.");
+                let read = self.choice(item, keyword, &known, "1.0 is used");
                 http.protocol = read.map_or(http.protocol, |(protocol, _)| protocol);
             }
             "fast_recovery" => on(&mut http.fast_recovery, self.boolean(item, keyword)),
@@ -293,7 +293,7 @@ impl Context<'_> {
                     ("RRSIG", RecordType::Rrsig),
                     ("DNSKEY", RecordType::Dnskey),
                 ];
-                let read = self.choice(item, keyword, &known, "SOA is used.");
+                let read = self.choice(item, keyword, &known, "SOA is used");
                 own.record = read.map_or(own.record, |(record, _)| record);
             }
             "name" => own.name = self.text(item, keyword).map(|(n, span)| Name::new(n, span)),

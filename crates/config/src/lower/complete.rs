@@ -25,7 +25,7 @@ impl Context<'_> {
     /// Makes an instance, or reports why it cannot be used.
     pub(super) fn complete(&mut self, name: Name, d: Draft, global: &Global) -> Option<Instance> {
         let Some(vrid) = d.vrid else {
-            let help = if d.bad_vrid { "The one that is written is wrong." } else { "" };
+            let help = if d.bad_vrid { "the one that is written is wrong" } else { "" };
             let mut diagnostic = Diagnostic::error(
                 Language::Incomplete,
                 format!("`vrrp_instance {name}` has no `virtual_router_id`"),
@@ -44,7 +44,7 @@ impl Context<'_> {
                     format!("`vrrp_instance {name}` has no `interface`"),
                 )
                 .at(name.span, "not used")
-                .help("Only a router with unicast peers can do without."),
+                .help("only a router with unicast peers can do without"),
             );
             return None;
         }
@@ -139,7 +139,7 @@ impl Context<'_> {
                     "IPv6 needs version 3 of the protocol".to_owned(),
                     Some(span),
                     places,
-                    "Version 3 is used. (Keepalived sends version 2 over IPv6, which no RFC describes.)",
+                    "version 3 is used; Keepalived sends version 2 over IPv6, which no RFC describes",
                 );
             }
             if let Some(span) = because {
@@ -171,7 +171,7 @@ impl Context<'_> {
                     format!("`advert_int` {} cannot be sent: {why}", decimal(micros)),
                 )
                 .at(span, format!("{} is used", decimal(rounded)))
-                .help("Other nodes with another value ignore our adverts, or we theirs."),
+                .help("other nodes with another value ignore our adverts, or we theirs"),
             );
             interval.value = Duration::from_micros(rounded);
         }
@@ -191,7 +191,7 @@ impl Context<'_> {
                     "a multicast group has no meaning with unicast peers".to_owned(),
                     Some(span),
                     None,
-                    "The group is ignored.",
+                    "the group is ignored",
                 );
             }
             let peers: Vec<UnicastPeer> = d.peers.clone();
@@ -207,8 +207,8 @@ impl Context<'_> {
                     format!("`vrrp_instance {name}` speaks of unicast and has no peers"),
                 )
                 .at(span, "unicast")
-                .help("Multicast is used. List the other nodes under unicast_peer.")
-                .help("With unicast_fault_no_peer it stays in FAULT instead."),
+                .help("multicast is used; list the other nodes under unicast_peer")
+                .help("with unicast_fault_no_peer it stays in FAULT instead"),
             );
         }
         let group = match (d.group, family) {
@@ -227,7 +227,7 @@ impl Context<'_> {
                     "`unicast_ttl` has no meaning without unicast peers".to_owned(),
                     Some(span),
                     None,
-                    "255 is used.",
+                    "255 is used",
                 );
                 255
             }
@@ -247,7 +247,7 @@ impl Context<'_> {
                     "`authentication` and `auth_hmac` exclude each other".to_owned(),
                     Some(auth.span),
                     Some((hmac.span, "this one is used")),
-                    "`authentication` is dropped.",
+                    "`authentication` is dropped",
                 );
             }
             return self.hmac_of(instance, hmac);
@@ -260,7 +260,7 @@ impl Context<'_> {
                     "`authentication` has a type and no password",
                 )
                 .at(span, "dropped")
-                .help("Add auth_pass, or leave authentication out."),
+                .help("add auth_pass, or leave authentication out"),
             );
             return Auth::None;
         };
@@ -269,7 +269,7 @@ impl Context<'_> {
                 "version 3 of the protocol has no authentication".to_owned(),
                 Some(span),
                 instance.version.span().map(|span| (span, "version 3")),
-                "It is dropped. auth_hmac works with version 3.",
+                "it is dropped; auth_hmac works with version 3",
             );
             return Auth::None;
         }
@@ -356,7 +356,7 @@ impl Context<'_> {
                 format!("`vrrp_instance {}` uses unicast with a VMAC", instance.name),
                 None,
                 Some((span, "needs vmac_xmit_base")),
-                "vmac_xmit_base is taken as written.",
+                "vmac_xmit_base is taken as written",
             );
             instance.vmac_xmit_base.force(true, span);
         }
@@ -375,14 +375,14 @@ impl Context<'_> {
                     format!("`nopreempt` of `{name}` cannot work with priority 255"),
                     span,
                     because,
-                    "It is dropped: the owner of the addresses always takes over.",
+                    "it is dropped: the owner of the addresses always takes over",
                 );
             } else if master {
                 self.conflict(
                     format!("`nopreempt` of `{name}` cannot work with `state MASTER`"),
                     span,
                     state.map(|s| (s, "a node that begins as MASTER preempts")),
-                    "It is dropped. Write `state BACKUP` on every node to keep it.",
+                    "it is dropped; write `state BACKUP` on every node to keep it",
                 );
             }
             if (owner || master)
@@ -403,7 +403,7 @@ impl Context<'_> {
                 format!("`preempt_delay` of `{name}` cannot work with `state MASTER`"),
                 span,
                 state.map(|s| (s, "a node that begins as MASTER preempts")),
-                "It is dropped.",
+                "it is dropped",
             );
             state
         } else if !instance.preempt.value {
@@ -412,7 +412,7 @@ impl Context<'_> {
                 format!("`preempt_delay` of `{name}` has no meaning with `nopreempt`"),
                 span,
                 at.map(|s| (s, "it does not preempt")),
-                "It is dropped.",
+                "it is dropped",
             );
             at
         } else {
@@ -420,99 +420,6 @@ impl Context<'_> {
         };
         if let Some(because) = because {
             instance.preempt_delay.force(Duration::ZERO, because);
-        }
-    }
-
-    fn strict_says(&mut self, i: &Instance, at: Option<Span>, rule: &str, label: &str) {
-        let mut diagnostic = Diagnostic::error(
-            Language::Strict,
-            format!("`vrrp_instance {}`: in strict mode {rule}", i.name),
-        );
-        if let Some(span) = at.or(i.strict.span()) {
-            diagnostic = diagnostic.at(span, label);
-        }
-        if let (Some(_), Some(span)) = (at, i.strict.span()) {
-            diagnostic = diagnostic.also(span, "strict mode");
-        }
-        self.report(diagnostic);
-    }
-
-    fn strict(&mut self, i: &mut Instance, no_vips: Option<Span>, owner: bool) {
-        let Some(because) = i.strict.span() else { return };
-        let own = |s: Option<Span>| s.filter(|s| *s != because);
-        if no_vips.is_some() {
-            self.strict_says(i, no_vips, "there are addresses", "ignored");
-            i.no_vips = false;
-        }
-        let should = if owner { InitialState::Master } else { InitialState::Backup };
-        if i.state.value != should {
-            let at = own(i.state.span());
-            let rule = "`state MASTER` belongs to the owner (priority 255), and only to it";
-            self.strict_says(i, at, rule, if owner { "MASTER is used" } else { "BACKUP is used" });
-            i.state.force(should, because);
-        }
-        if !i.preempt_delay.value.is_zero() {
-            self.strict_says(
-                i,
-                own(i.preempt_delay.span()),
-                "there is no preempt_delay",
-                "dropped",
-            );
-            i.preempt_delay.force(Duration::ZERO, because);
-        }
-        if i.down_timer_adverts.value != 3 {
-            let at = own(i.down_timer_adverts.span());
-            self.strict_says(i, at, "a master is down after 3 adverts", "3 is used");
-            i.down_timer_adverts.force(3, because);
-        }
-        if i.garp.lower_prio_repeat.value != 0 {
-            if !i.garp.lower_prio_repeat.is_default()
-                && i.garp.lower_prio_repeat.written_at().is_some()
-            {
-                let at = i.garp.lower_prio_repeat.span();
-                self.strict_says(i, at, "a lower priority is not answered by ARP", "0 is used");
-            }
-            i.garp.lower_prio_repeat.force(0, because);
-        }
-        if !i.garp.lower_prio_delay.value.is_zero() {
-            if i.garp.lower_prio_delay.written_at().is_some() {
-                let at = i.garp.lower_prio_delay.span();
-                self.strict_says(i, at, "a lower priority is not answered by ARP", "0 is used");
-            }
-            i.garp.lower_prio_delay.force(Duration::ZERO, because);
-        }
-        if i.higher_prio_send_advert.value {
-            let at = own(i.higher_prio_send_advert.span());
-            self.strict_says(i, at, "a higher priority is not answered", "off is used");
-            i.higher_prio_send_advert.force(false, because);
-        }
-        if !i.lower_prio_no_advert.value {
-            if !i.lower_prio_no_advert.is_default() {
-                let at = own(i.lower_prio_no_advert.span());
-                self.strict_says(i, at, "a lower priority is not answered", "on is used");
-            }
-            i.lower_prio_no_advert.force(true, because);
-        }
-        if i.vmac_xmit_base.value && !i.transport.is_unicast() {
-            let at = own(i.vmac_xmit_base.span());
-            self.strict_says(i, at, "adverts go by the VMAC", "dropped");
-            i.vmac_xmit_base.force(false, because);
-        }
-        if let Some(Setting { value: OwnDevice::Vmac { mac: mac @ Some(_), .. }, origin }) =
-            &mut i.own_device
-        {
-            *mac = None;
-            let at = Setting { value: (), origin: *origin }.span();
-            self.strict_says(i, at, "the MAC is the one of the RFC", "dropped");
-        }
-        if i.accept.value && !owner {
-            if i.accept.written_at().is_some() && i.version.value == Version::V2 {
-                let at = i.accept.span();
-                self.strict_says(i, at, "version 2 knows no accept mode", "dropped");
-                i.accept.force(false, because);
-            } else if i.accept.is_default() {
-                i.accept.force(false, because);
-            }
         }
     }
 
@@ -526,7 +433,7 @@ impl Context<'_> {
                 format!("`vrrp_instance {}` cannot begin as MASTER with AH", i.name),
                 Some(span),
                 None,
-                "BACKUP is used, so that sequence numbers are learnt first.",
+                "BACKUP is used, so that sequence numbers are learnt first",
             );
             i.state.force(InitialState::Backup, span);
         }
@@ -567,13 +474,13 @@ impl Context<'_> {
         let message = format!("`vrrp_instance {}` has no virtual_ipaddress; {rule}", i.name);
         let mut diagnostic = if needed {
             i.fault = Some("no address to advertise".to_owned());
-            Diagnostic::error(Language::Incomplete, message).help("It stays in FAULT.")
+            Diagnostic::error(Language::Incomplete, message).help("it stays in FAULT")
         } else {
             Diagnostic::warning(Language::Incomplete, message)
         };
         diagnostic = diagnostic
             .at(i.name.span, "")
-            .help("If there is to be none, write no_virtual_ipaddress.");
+            .help("if there is to be none, write no_virtual_ipaddress");
         self.report(diagnostic);
     }
 
@@ -591,7 +498,7 @@ impl Context<'_> {
                         format!("{} has no interface", address.ip()),
                     )
                     .at(address.span, "dropped")
-                    .help("Add `dev INTERFACE`, since the instance has none either."),
+                    .help("add `dev INTERFACE`, since the instance has none either"),
                 );
                 continue;
             }
@@ -627,7 +534,7 @@ impl Context<'_> {
                         format!("`{}` is the own interface of `{name}`", t.name),
                     )
                     .at(t.name.span, "ignored")
-                    .help("An instance follows its own interface anyway."),
+                    .help("an instance follows its own interface anyway"),
                 );
             }
             !is_own
@@ -664,7 +571,7 @@ impl Context<'_> {
                 format!("`{}` has a weight, and {why}", t.name),
             )
             .at(t.name.span, format!("ignored in `{name}`"))
-            .help("Track it with weight 0, so that its failure is a FAULT.");
+            .help("track it with weight 0, so that its failure is a FAULT");
             if let Some(span) = because {
                 diagnostic = diagnostic.also(span, "because of this");
             }
@@ -689,7 +596,7 @@ impl Context<'_> {
                 )
                 .at(tracked.name.span, format!("counts without weight in `{name}`"))
                 .also(because, "because of this")
-                .help("Its failure is a FAULT."),
+                .help("its failure is a FAULT"),
             );
             let reverse = tracked.weight.value.reverse;
             tracked.weight.force(Weight { value: 0, reverse }, because);

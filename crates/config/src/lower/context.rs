@@ -4,6 +4,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+pub(super) use super::literal::{NetworkError, micros, parse_network, unsigned, whole};
+use super::literal::{NotWhole, boolean};
 use super::names::{NameKind, NameTables, builtin};
 use crate::diagnostic::{Diagnostic, Language};
 use crate::keywords::{
@@ -78,8 +80,15 @@ impl<'a> Context<'a> {
             Value::Special { grammar, .. } => grammar.ends_with("{ … }"),
             _ => false,
         };
-        // The parser has told of the missing brace.
         if opens && item.block.is_none() {
+            self.report(
+                Diagnostic::error(
+                    Language::BlockExpected,
+                    format!("`{}` opens a block, and no `{{` follows", keyword.name),
+                )
+                .at(item.end(), "expected `{`")
+                .help("the line is ignored"),
+            );
             return None;
         }
         if !opens && let Some(block) = &item.block {
@@ -89,7 +98,7 @@ impl<'a> Context<'a> {
                     format!("`{}` does not open a block", keyword.name),
                 )
                 .at(block.open, "unexpected `{`")
-                .help("What stands between the braces is ignored."),
+                .help("what stands between the braces is ignored"),
             );
         }
         if let (Value::Block(_), Some(extra)) = (keyword.value, item.args.first()) {
@@ -118,7 +127,7 @@ impl<'a> Context<'a> {
                     format!("`{}` is deprecated", keyword.name),
                 )
                 .at(span, "still works")
-                .help(format!("Write {} instead.", quoted(instead)));
+                .help(format!("write {} instead", quoted(instead)));
                 if single {
                     diagnostic = diagnostic.suggest(span, instead);
                 }
@@ -167,23 +176,23 @@ impl<'a> Context<'a> {
         )
         .at(item.keyword.span, "");
         if word == "}" {
-            diagnostic = diagnostic.help("A closing brace too many.");
+            diagnostic = diagnostic.help("a closing brace too many");
         }
         match suggest(at, word) {
             Some(Suggestion::Similar(name)) => {
                 diagnostic = diagnostic
-                    .help(format!("Did you mean `{name}`?"))
+                    .help(format!("did you mean `{name}`?"))
                     .suggest(item.keyword.span, name);
             }
             Some(Suggestion::Homoglyph(name)) => {
                 diagnostic = diagnostic
                     .help(format!(
-                        "It looks like `{name}`, but has letters of another alphabet in it."
+                        "it looks like `{name}`, but has letters of another alphabet in it"
                     ))
                     .suggest(item.keyword.span, name);
             }
             Some(Suggestion::Foreign(why)) => {
-                diagnostic = diagnostic.help(format!("About this word: {why}."));
+                diagnostic = diagnostic.help(format!("about this word: {why}"));
             }
             Some(Suggestion::Elsewhere(homes)) => {
                 let mut titles: Vec<_> = homes
@@ -195,14 +204,14 @@ impl<'a> Context<'a> {
                     .collect();
                 titles.truncate(4);
                 diagnostic = diagnostic.help(format!(
-                    "It belongs {}; is a brace missing or too many above?",
+                    "it belongs {}; is a brace missing or too many above?",
                     titles.join(" or ")
                 ));
             }
             None => {}
         }
         if item.block.is_some() {
-            diagnostic = diagnostic.help("The whole block is ignored.");
+            diagnostic = diagnostic.help("the whole block is ignored");
         }
         self.report(diagnostic);
     }
@@ -226,7 +235,7 @@ impl<'a> Context<'a> {
             Diagnostic::error(Language::MissingArgument, message)
         } else {
             Diagnostic::fatal(Language::MissingArgument, message)
-                .help("Keepalived stops here with status 2.")
+                .help("Keepalived stops here with status 2")
         };
         self.report(diagnostic.at(item.end(), format!("expected {}", keyword.grammar())));
     }
@@ -244,7 +253,7 @@ impl<'a> Context<'a> {
                     format!("`{}` takes on or off, not `{}`", keyword.name, &**token),
                 )
                 .at(token.span, "one of on, off, true, false, yes, no")
-                .help("The line is ignored.");
+                .help("the line is ignored");
                 let lower = token.to_lowercase();
                 if matches!(lower.as_str(), "on" | "off" | "true" | "false" | "yes" | "no") {
                     diagnostic = diagnostic.suggest(token.span, lower);
@@ -296,7 +305,7 @@ impl<'a> Context<'a> {
                 format!("`{what}` must be {min} to {max}, not {}", &**token),
             )
             .at(token.span, "out of range")
-            .help("The line is ignored."),
+            .help("the line is ignored"),
         );
     }
 
@@ -306,12 +315,12 @@ impl<'a> Context<'a> {
             format!("`{what}` needs a number, not `{}`", &**token),
         )
         .at(token.span, "not a number")
-        .help("The line is ignored.");
+        .help("the line is ignored");
         let digits: String = token.chars().take_while(char::is_ascii_digit).collect();
         let rest = &token[digits.len()..];
         if !digits.is_empty() && rest.starts_with(['#', '!', ';', ',', 's', '%']) {
             diagnostic = diagnostic
-                .help(format!("`{rest}` is glued to the number."))
+                .help(format!("`{rest}` is glued to the number"))
                 .suggest(token.span, digits);
         }
         self.report(diagnostic);
@@ -383,7 +392,7 @@ impl<'a> Context<'a> {
                 ),
             )
             .at(token.span, format!("at most {max} bytes"))
-            .help("The line is ignored."),
+            .help("the line is ignored"),
         );
     }
 
@@ -419,7 +428,7 @@ impl<'a> Context<'a> {
                         format!("`{what}` needs an IPv{} address", 10 - family(&ip)),
                     )
                     .at(token.span, format!("IPv{}", family(&ip)))
-                    .help("The line is ignored."),
+                    .help("the line is ignored"),
                 );
                 None
             }
@@ -440,9 +449,9 @@ impl<'a> Context<'a> {
         let bare = stripped.split_once('/').map_or(stripped, |(address, _)| address);
         if bare != &**token && bare.parse::<IpAddr>().is_ok() {
             diagnostic =
-                diagnostic.help("Only the address is wanted here.").suggest(token.span, bare);
+                diagnostic.help("only the address is wanted here").suggest(token.span, bare);
         }
-        self.report(diagnostic.help("The line is ignored."));
+        self.report(diagnostic.help("the line is ignored"));
     }
 
     /// An address with an optional prefix length. `Err` if it was reported.
@@ -469,7 +478,7 @@ impl<'a> Context<'a> {
                         ),
                     )
                     .at(token.span.part(at, token.len() - at), format!("0 to {limit}"))
-                    .help(format!("/{limit} is used.")),
+                    .help(format!("/{limit} is used")),
                 );
                 Some((network, true))
             }
@@ -493,8 +502,8 @@ impl<'a> Context<'a> {
                     format!("there is no {} called `{}`", kind.word(), &**token),
                 )
                 .at(token.span, "unknown name")
-                .help("A number always works.")
-                .help("The line is ignored."),
+                .help("a number always works")
+                .help("the line is ignored"),
             );
             return None;
         }
@@ -523,7 +532,7 @@ impl<'a> Context<'a> {
             twin.copied().or_else(|| crate::keywords::closest(token, known.iter().copied()))
         {
             diagnostic =
-                diagnostic.help(format!("Did you mean `{word}`?")).suggest(token.span, word);
+                diagnostic.help(format!("did you mean `{word}`?")).suggest(token.span, word);
         }
         self.report(diagnostic);
     }
@@ -556,11 +565,11 @@ impl<'a> Context<'a> {
             && block(options).find(name).is_some()
         {
             diagnostic = diagnostic
-                .help("Name and value are separated by white space here.")
+                .help("name and value are separated by white space here")
                 .suggest(token.span, format!("{name} {value}"));
         } else if let Some(name) = crate::keywords::similar(block(options), token) {
             diagnostic =
-                diagnostic.help(format!("Did you mean `{name}`?")).suggest(token.span, name);
+                diagnostic.help(format!("did you mean `{name}`?")).suggest(token.span, name);
         }
         self.report(diagnostic);
     }
@@ -603,7 +612,7 @@ impl<'a> Context<'a> {
             )
             .at(name.span, "ignored")
             .also(first, "first defined here")
-            .help("The second block is ignored; give it another name."),
+            .help("the second block is ignored; give it another name"),
         );
     }
 
@@ -663,87 +672,6 @@ impl<'i> Iterator for Words<'i> {
         let token = self.peek()?;
         self.next += 1;
         Some(token)
-    }
-}
-
-fn boolean(text: &str) -> Option<bool> {
-    match text {
-        "on" | "true" | "yes" => Some(true),
-        "off" | "false" | "no" => Some(false),
-        _ => None,
-    }
-}
-
-pub(super) enum NotWhole {
-    NotANumber,
-    TooLarge,
-}
-
-/// A decimal integer with an optional sign, and nothing else.
-pub(super) fn whole(text: &str) -> Result<i64, NotWhole> {
-    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(NotWhole::NotANumber);
-    }
-    text.parse().map_err(|_| NotWhole::TooLarge)
-}
-
-/// A number without sign, decimal or hexadecimal (`0x…`).
-pub(super) fn unsigned(text: &str) -> Option<u64> {
-    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(hex) if hex.bytes().all(|b| b.is_ascii_hexdigit()) => {
-            u64::from_str_radix(hex, 16).ok()
-        }
-        Some(_) => None,
-        None if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok(),
-        None => None,
-    }
-}
-
-pub(super) struct Micros {
-    pub(super) micros: u64,
-    /// There were more than six decimals.
-    pub(super) rounded: bool,
-}
-
-/// Decimal seconds without sign.
-pub(super) fn micros(text: &str) -> Option<Micros> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
-    if !digits(whole) || !digits(fraction) || (whole.is_empty() && fraction.is_empty()) {
-        return None;
-    }
-    let seconds: u64 = if whole.is_empty() { 0 } else { whole.parse().unwrap_or(u64::MAX) };
-    let mut micros: u64 = 0;
-    for place in 0..6 {
-        let digit = fraction.as_bytes().get(place).map_or(0, |b| u64::from(b - b'0'));
-        micros = micros * 10 + digit;
-    }
-    let rounded = fraction.len() > 6;
-    if rounded && fraction.as_bytes()[6] >= b'5' {
-        micros += 1;
-    }
-    Some(Micros { micros: seconds.saturating_mul(1_000_000).saturating_add(micros), rounded })
-}
-
-pub(super) enum NetworkError {
-    Address,
-    Prefix { network: crate::model::Network, at: usize },
-}
-
-/// `IP[/PREFIX]`.
-pub(super) fn parse_network(text: &str) -> Result<(crate::model::Network, bool), NetworkError> {
-    use crate::model::Network;
-    let (address, prefix) = match text.split_once('/') {
-        Some((address, prefix)) => (address, Some(prefix)),
-        None => (text, None),
-    };
-    let address: IpAddr = address.parse().map_err(|_| NetworkError::Address)?;
-    let host = Network::host(address);
-    let Some(prefix) = prefix else { return Ok((host, false)) };
-    match whole(prefix).ok().and_then(|n| u8::try_from(n).ok()) {
-        Some(length) if length <= host.prefix => Ok((Network { address, prefix: length }, true)),
-        _ => Err(NetworkError::Prefix { network: host, at: text.len() - prefix.len() }),
     }
 }
 

@@ -289,7 +289,7 @@ impl GlobalDraft {
                     None => Some(FlushOnStop::All),
                     Some(word) if &**word == "VS" => Some(FlushOnStop::Own),
                     Some(word) => {
-                        cx.unknown_word(word, keyword.name, &["VS"], "The line is ignored.");
+                        cx.unknown_word(word, keyword.name, &["VS"], "the line is ignored");
                         g.lvs.flush_on_stop
                     }
                 };
@@ -487,7 +487,7 @@ fn dynamic_interfaces(cx: &mut Context<'_>, item: &Item) -> Option<DynamicInterf
                 word,
                 "dynamic_interfaces",
                 &["allow_if_changes"],
-                "Interfaces may appear and vanish, and keep their type.",
+                "interfaces may appear and vanish, and keep their type",
             );
             Some(DynamicInterfaces::Allow)
         }
@@ -509,7 +509,7 @@ fn rx_policy(cx: &mut Context<'_>, item: &Item, keyword: &Keyword) -> Option<RxB
         }
         _ => {
             let known = ["MTU", "ADVERT", "a number of bytes"];
-            cx.unknown_word(token, keyword.name, &known, "The kernel's default stays.");
+            cx.unknown_word(token, keyword.name, &known, "the kernel's default stays");
             None
         }
     }
@@ -560,7 +560,7 @@ fn lvs_timeouts(cx: &mut Context<'_>, item: &Item, keyword: &Keyword, global: &m
                     word,
                     keyword.name,
                     &["tcp", "tcpfin", "udp"],
-                    "The word is ignored.",
+                    "the word is ignored",
                 );
                 continue;
             }
@@ -602,7 +602,7 @@ fn sync_daemon(cx: &mut Context<'_>, item: &Item, keyword: &Keyword) -> Option<L
             }
             _ => {
                 let known = ["inst", "id", "maxlen", "port", "ttl", "group"];
-                cx.unknown_word(word, keyword.name, &known, "The word is ignored.");
+                cx.unknown_word(word, keyword.name, &known, "the word is ignored");
                 continue;
             }
         };
@@ -650,7 +650,7 @@ fn umask(cx: &mut Context<'_>, item: &Item, keyword: &Keyword) -> Written<u32> {
             cx.report(
                 Diagnostic::error(Language::OutOfRange, "`umask` takes permission bits")
                     .at(token.span, "0 to 0777, or names such as IWGRP|IRWXO")
-                    .help("0177 stays."),
+                    .help("0177 stays"),
             );
             None
         }

@@ -134,7 +134,7 @@ impl Context<'_> {
                 self.report(
                     Diagnostic::error(Language::Incomplete, format!("`{title}` {why}"))
                         .at(group.name.span, "not used")
-                        .help("List instances inside `group { … }`."),
+                        .help("list instances inside `group { … }`"),
                 );
                 continue;
             }
@@ -145,7 +145,7 @@ impl Context<'_> {
                         format!("`{title}` has one member only"),
                     )
                     .at(only.span, "")
-                    .help("A group of one does nothing."),
+                    .help("a group of one does nothing"),
                 );
             }
             self.settle_weights(&mut group, instances);
@@ -180,7 +180,7 @@ impl Context<'_> {
         diagnostic = diagnostic.at(member.span, "ignored");
         if let Some(similar) = closest(member, instances.iter().map(|i| &*i.name)) {
             diagnostic =
-                diagnostic.help(format!("Did you mean `{similar}`?")).suggest(member.span, similar);
+                diagnostic.help(format!("did you mean `{similar}`?")).suggest(member.span, similar);
         }
         self.report(diagnostic);
         false
@@ -230,7 +230,7 @@ impl Context<'_> {
                 )
                 .at(because, "priority 255")
                 .also(other.priority.span().unwrap_or(other.name.span), "not 255")
-                .help("Give all members priority 255, or none.")
+                .help("give all members priority 255, or none")
                 .unnoticed(),
             );
         }
@@ -260,7 +260,7 @@ impl Context<'_> {
                 .at(wanted.span, "ignored");
         if let Some(similar) = closest(wanted, groups.iter().map(|g| &*g.name)) {
             diagnostic =
-                diagnostic.help(format!("Did you mean `{similar}`?")).suggest(wanted.span, similar);
+                diagnostic.help(format!("did you mean `{similar}`?")).suggest(wanted.span, similar);
         }
         self.report(diagnostic);
         *name = None;
@@ -293,7 +293,7 @@ impl Context<'_> {
                 Diagnostic::error(Language::DuplicateVrid, message.clone())
                     .at(span, "stays in FAULT")
                     .also(other_span, "first used here")
-                    .help("Give each instance on an interface its own virtual_router_id."),
+                    .help("give each instance on an interface its own virtual_router_id"),
             );
             instances[index].fault = Some(message);
         }

@@ -26,7 +26,7 @@ impl Context<'_> {
             self.report(
                 Diagnostic::error(Language::OutOfRange, format!("`{}` cannot be 0", keyword.name))
                     .at(token.span, "more than 0")
-                    .help("There is no gap anyway unless one is written; leave the line out."),
+                    .help("there is no gap anyway unless one is written; leave the line out"),
             );
             return None;
         }
@@ -73,7 +73,7 @@ impl Context<'_> {
                 format!("`{}` needs a multicast address", keyword.name),
             )
             .at(span, "not a multicast address")
-            .help("The line is ignored."),
+            .help("the line is ignored"),
         );
         None
     }
@@ -99,7 +99,7 @@ pub(super) fn linkbeat(cx: &mut Context<'_>, items: &[Item]) -> Vec<Linkbeat> {
                 "ETHTOOL" => Some(LinkbeatMethod::Ethtool),
                 "IOCTL" => Some(LinkbeatMethod::Ioctl),
                 _ => {
-                    let consequence = "All three are tried.";
+                    let consequence = "all three are tried";
                     cx.unknown_word(word, "linkbeat_interfaces", &known, consequence);
                     None
                 }
@@ -121,7 +121,7 @@ pub(super) fn delays(cx: &mut Context<'_>, items: &[Item], list: &mut Vec<Interf
             cx.report(
                 Diagnostic::error(Language::BadSyntax, "the delay is missing")
                     .at(item.end(), "expected DOWN [UP] in seconds")
-                    .help("The line is ignored."),
+                    .help("the line is ignored"),
             );
             continue;
         };
@@ -186,7 +186,7 @@ pub(super) fn garp_group(cx: &mut Context<'_>, group: &Item) -> Option<GarpGroup
             Diagnostic::error(Language::Incomplete, format!("the garp_group has no {what}"))
                 .at(group.keyword.span, "not used")
                 .help(format!(
-                    "Give it garp_interval or gna_interval (up to {} s), and interface or interfaces.",
+                    "give it garp_interval or gna_interval (up to {} s), and interface or interfaces",
                     decimal(u64::from(u32::MAX))
                 )),
         );

@@ -8,6 +8,7 @@
 //! ```
 
 mod address;
+mod auth;
 mod balancer;
 mod bfd;
 mod checker;
@@ -17,11 +18,14 @@ mod global;
 mod groups;
 mod instance;
 mod interfaces;
+mod literal;
 mod names;
 mod route;
 mod rule;
 mod script;
 mod server;
+mod server_group;
+mod strict;
 mod track;
 mod url;
 

@@ -208,7 +208,7 @@ impl Context<'_> {
                         format!("`{}` is no destination of a route", &**token),
                     )
                     .at(token.span, "not IP[/PREFIX] nor default")
-                    .help("The line is ignored."),
+                    .help("the line is ignored"),
                 );
                 None
             }
@@ -286,7 +286,7 @@ impl Context<'_> {
                     _ => None,
                 };
                 if found.is_none() {
-                    self.unknown_word(value, name, &known, "The line is ignored.");
+                    self.unknown_word(value, name, &known, "the line is ignored");
                 }
                 found.map(|p| draft.route.preference = Some(p))
             }
@@ -297,7 +297,7 @@ impl Context<'_> {
                 }
                 _ => {
                     let known = ["enabled", "disabled"];
-                    self.unknown_word(value, name, &known, "The line is ignored.");
+                    self.unknown_word(value, name, &known, "the line is ignored");
                     None
                 }
             },
@@ -314,7 +314,7 @@ impl Context<'_> {
                     metrics.ecn = true;
                     Some(())
                 } else {
-                    self.unknown_word(value, name, &["ecn"], "The line is ignored.");
+                    self.unknown_word(value, name, &["ecn"], "the line is ignored");
                     None
                 }
             }
@@ -437,7 +437,7 @@ impl Context<'_> {
                 .map(|locator| Encap::Ila { locator }),
             _ => {
                 let known = ["ip", "ip6", "mpls", "ila"];
-                self.unknown_word(kind, "encap", &known, "The line is ignored.");
+                self.unknown_word(kind, "encap", &known, "the line is ignored");
                 None
             }
         };

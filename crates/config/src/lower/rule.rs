@@ -84,7 +84,7 @@ impl Context<'_> {
                 self.report(
                     Diagnostic::error(Language::BadSyntax, "the rule does not say what to do")
                         .at(item.line_span, "ignored")
-                        .help("Add `table N`, or blackhole, unreachable, prohibit, goto N."),
+                        .help("add `table N`, or blackhole, unreachable, prohibit, goto N"),
                 );
                 return None;
             }
@@ -106,7 +106,7 @@ impl Context<'_> {
                 self.report(
                     Diagnostic::warning(Language::AssignedPriority, "the rule has no priority")
                         .at(item.line_span, format!("gets {}", rule.priority))
-                        .help("Write `priority N`: the order of rules decides what they do."),
+                        .help("write `priority N`: the order of rules decides what they do"),
                 );
             }
         }
@@ -224,7 +224,7 @@ impl Context<'_> {
                         format!("`{}` is no network", &**token),
                     )
                     .at(token.span, "not IP[/PREFIX]")
-                    .help("The line is ignored."),
+                    .help("the line is ignored"),
                 );
                 None
             }
@@ -272,7 +272,7 @@ impl Context<'_> {
                         format!("`{what}` needs a range, not `{}`", &**token),
                     )
                     .at(token.span, "FIRST-LAST")
-                    .help("The line is ignored."),
+                    .help("the line is ignored"),
                 );
                 None
             }

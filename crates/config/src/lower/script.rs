@@ -22,7 +22,7 @@ impl Context<'_> {
                     format!("`{}` takes a command, a user and a group", keyword.name),
                 )
                 .at(extra.span, "ignored")
-                .help("A command with arguments stands in quotes, arguments and all.")
+                .help("a command with arguments stands in quotes, arguments and all")
                 .unnoticed(),
             );
         } else if let Some(word) = words.get(1).filter(|w| w.starts_with(['-', '/', '$', '.'])) {
@@ -32,7 +32,7 @@ impl Context<'_> {
                     format!("`{}` is taken for the user that runs the script", &**word),
                 )
                 .at(word.span, "a user?")
-                .help("A command with arguments stands in quotes, arguments and all.")
+                .help("a command with arguments stands in quotes, arguments and all")
                 .unnoticed(),
             );
         }
@@ -51,7 +51,7 @@ impl Context<'_> {
                     format!("`{}` takes one word; the others are ignored", keyword.name),
                 )
                 .at(extra.span.to(last.span), "ignored")
-                .help("A command with arguments stands in quotes, arguments and all.")
+                .help("a command with arguments stands in quotes, arguments and all")
                 .unnoticed(),
             );
         }

@@ -157,7 +157,7 @@ impl Context<'_> {
                     ),
                 )
                 .at(d.span, "not used")
-                .help("Only a tunnel can change the family."),
+                .help("only a tunnel can change the family"),
             );
             return None;
         }
@@ -219,7 +219,7 @@ impl Context<'_> {
                 format!("the port of {} is not that of {}", d.address, above.title),
             )
             .at(d.span, format!("{port} is used"))
-            .help("Only NAT can change the port."),
+            .help("only NAT can change the port"),
         );
         address.set_port(port);
         address

@@ -115,7 +115,7 @@ impl Context<'_> {
             )
             .at(token.span, "used here, and ignored")
             .also(*span, "defined here")
-            .help("Keepalived reads from top to bottom: move the definition up.")
+            .help("Keepalived reads from top to bottom: move the definition up")
         } else {
             let known = names.anywhere.keys().filter(|(k, _)| *k == kind).map(|(_, n)| &**n);
             let mut known: Vec<&str> = known.collect();
@@ -128,7 +128,7 @@ impl Context<'_> {
             match crate::keywords::closest(token, known.iter().copied()) {
                 Some(name) => {
                     diagnostic = diagnostic
-                        .help(format!("Did you mean `{name}`?"))
+                        .help(format!("did you mean `{name}`?"))
                         .suggest(token.span, name);
                     if let Some(span) = names.anywhere.get(&(kind, name.into())) {
                         diagnostic = diagnostic.also(*span, "this one has a similar name");
@@ -136,7 +136,7 @@ impl Context<'_> {
                 }
                 None => {
                     diagnostic = diagnostic
-                        .help(format!("Define it above with `{keyword} {} {{ … }}`.", &**token));
+                        .help(format!("define it above with `{keyword} {} {{ … }}`", &**token));
                 }
             }
             diagnostic
@@ -323,7 +323,7 @@ impl Context<'_> {
             Some(word) if &**word == "partial" => ParamMatch::Partial,
             Some(word) => {
                 let known = ["initial", "partial"];
-                self.unknown_word(word, "param_match", &known, "All arguments are compared.");
+                self.unknown_word(word, "param_match", &known, "all arguments are compared");
                 ParamMatch::Exact
             }
         }

@@ -144,7 +144,7 @@ impl Context<'_> {
             if OPTIONS.contains(&&**token) {
                 options.push(token.to_string());
             } else {
-                self.unknown_word(token, keyword.name, &OPTIONS, "The word is ignored.");
+                self.unknown_word(token, keyword.name, &OPTIONS, "the word is ignored");
             }
         }
     }

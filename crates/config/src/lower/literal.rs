@@ -1,0 +1,86 @@
+//! Numbers, times, networks: what a single word can say.
+
+use std::net::IpAddr;
+
+use crate::model::Network;
+
+/// `on off true false yes no`.
+pub(super) fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "on" | "true" | "yes" => Some(true),
+        "off" | "false" | "no" => Some(false),
+        _ => None,
+    }
+}
+
+pub(super) enum NotWhole {
+    NotANumber,
+    TooLarge,
+}
+
+/// A decimal integer with an optional sign, and nothing else.
+pub(super) fn whole(text: &str) -> Result<i64, NotWhole> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(NotWhole::NotANumber);
+    }
+    text.parse().map_err(|_| NotWhole::TooLarge)
+}
+
+/// A number without sign, decimal or hexadecimal (`0x…`).
+pub(super) fn unsigned(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(hex) if hex.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            u64::from_str_radix(hex, 16).ok()
+        }
+        Some(_) => None,
+        None if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok(),
+        None => None,
+    }
+}
+
+pub(super) struct Micros {
+    pub(super) micros: u64,
+    /// There were more than six decimals.
+    pub(super) rounded: bool,
+}
+
+/// Decimal seconds without sign.
+pub(super) fn micros(text: &str) -> Option<Micros> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) || (whole.is_empty() && fraction.is_empty()) {
+        return None;
+    }
+    let seconds: u64 = if whole.is_empty() { 0 } else { whole.parse().unwrap_or(u64::MAX) };
+    let mut micros: u64 = 0;
+    for place in 0..6 {
+        let digit = fraction.as_bytes().get(place).map_or(0, |b| u64::from(b - b'0'));
+        micros = micros * 10 + digit;
+    }
+    let rounded = fraction.len() > 6;
+    if rounded && fraction.as_bytes()[6] >= b'5' {
+        micros += 1;
+    }
+    Some(Micros { micros: seconds.saturating_mul(1_000_000).saturating_add(micros), rounded })
+}
+
+pub(super) enum NetworkError {
+    Address,
+    Prefix { network: Network, at: usize },
+}
+
+/// `IP[/PREFIX]`.
+pub(super) fn parse_network(text: &str) -> Result<(Network, bool), NetworkError> {
+    let (address, prefix) = match text.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix)),
+        None => (text, None),
+    };
+    let address: IpAddr = address.parse().map_err(|_| NetworkError::Address)?;
+    let host = Network::host(address);
+    let Some(prefix) = prefix else { return Ok((host, false)) };
+    match whole(prefix).ok().and_then(|n| u8::try_from(n).ok()) {
+        Some(length) if length <= host.prefix => Ok((Network { address, prefix: length }, true)),
+        _ => Err(NetworkError::Prefix { network: host, at: text.len() - prefix.len() }),
+    }
+}
