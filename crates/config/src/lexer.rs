@@ -83,8 +83,9 @@ fn template_length(text: &str) -> Option<usize> {
         [b'{', b'%', ..] => "%}",
         _ => return None,
     };
-    let end = text.find(close)?;
-    text[2..end].chars().any(char::is_alphabetic).then_some(end + 2)
+    let inner = &text[2..];
+    let length = inner.find(close)?;
+    inner[..length].chars().any(char::is_alphabetic).then_some(2 + length + close.len())
 }
 
 /// A word of a script line.
@@ -203,6 +204,7 @@ mod tests {
             pieces("p {{ x }} {{y}}/24 a{% z %}b{"),
             ["p", "{{ x }}", "{{y}}/24", "a{% z %}b", "{"]
         );
+        assert_eq!(pieces("{%}x"), ["{", "%", "}", "x"]);
         assert_eq!(pieces("{{}} {{ }}"), ["{", "{", "}", "}", "{", "{", "}", "}"]);
     }
 

@@ -59,6 +59,9 @@ fn names_that_nobody_uses() {
     assert_eq!(found(&format!("{SCRIPT}{}", instance(""))), ["unused-name: s"]);
     let file = "track_file f {\n file /run/f\n}\n";
     assert_eq!(found(&format!("{file}{}", instance(""))), ["unused-name: f"]);
+    let misspelt = "vrrp_script check_web {\n script /bin/s\n}\n".to_owned()
+        + &instance("track_script {\n chk_web\n }");
+    assert_eq!(found(&misspelt), Vec::<String>::new());
     // The reference was wrong for another reason, and is reported there.
     let late = format!("{}{SCRIPT}", instance("track_script {\n s\n }"));
     assert_eq!(found(&late), Vec::<String>::new());

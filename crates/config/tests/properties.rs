@@ -1,8 +1,10 @@
 //! Whatever the text, loading ends, never panics, and what is written out reads the same.
 
+use config::lower::{BuiltinNames, lower};
+use config::pair::{self, Node};
 use config::render::{Style, json, text};
 use config::tree::Item;
-use config::{Loaded, Options, load_bundle, load_text};
+use config::{Loaded, Options, checks, load_bundle, load_text};
 use proptest::prelude::*;
 
 /// Pieces that mean something to the language, so that chance meets its corners.
@@ -50,6 +52,49 @@ fn piece() -> impl Strategy<Value = String> {
         "$B",
     ]);
     prop_oneof![4 => words.prop_map(str::to_owned), 1 => any::<String>()]
+}
+
+/// Lines of a failover configuration, so that chance builds routers that nearly fit together.
+fn line() -> impl Strategy<Value = String> {
+    let lines = prop::sample::select(vec![
+        "vrrp_instance V {",
+        "vrrp_instance W {",
+        "vrrp_sync_group G {\ngroup {\nV\nW\n}\n}",
+        "interface eth0",
+        "virtual_router_id 7",
+        "virtual_router_id 8",
+        "priority 100",
+        "priority 255",
+        "virtual_ipaddress {\n192.0.2.9\n2001:db8::9/64\n}",
+        "virtual_ipaddress {\n192.0.2.255/24\n}",
+        "}",
+        "}",
+        "}",
+        "nopreempt",
+        "state MASTER",
+        "version 3",
+        "advert_int 0.5",
+        "vrrp_script s {\nscript \"/bin/x | y\"\nweight -20\n}",
+        "track_script {\ns weight 5\n}",
+        "unicast_src_ip 192.0.2.1",
+        "unicast_peer {\n192.0.2.1\n192.0.2.2\n}",
+        "smtp_alert",
+        "authentication {\nauth_type PASS\nauth_pass 1111\n}",
+        "global_defs {\nvrrp_strict\n}",
+        "use_vmac",
+        "auth_hmac {\nkey 1 file:/x\n}",
+        "track_interface {\neth1 weight 300\n}",
+        "virtual_server 192.0.2.1 80 {",
+        "real_server 192.0.2.2 80 {",
+        "TCP_CHECK {",
+        "$A=x",
+        "${A}",
+        "~SEQ(i,3) x$i",
+        "notify /bin/x a",
+        "priority <prio>",
+        "state МASTER;",
+    ]);
+    lines.prop_map(|line| format!("{line}\n"))
 }
 
 fn same(a: &[Item], b: &[Item]) -> bool {
@@ -119,5 +164,39 @@ proptest! {
         }
         let loaded = load(&pieces.concat());
         walk(&loaded.tree.items, &loaded);
+    }
+
+    #[test]
+    fn checks_and_pairs_survive_any_configuration(
+        a in prop::collection::vec(line(), 0..40),
+        b in prop::collection::vec(line(), 0..40),
+    ) {
+        let nodes: Vec<_> = [a, b]
+            .iter()
+            .map(|lines| {
+                let loaded = load(&lines.concat());
+                let lowered = lower(&loaded.tree, &BuiltinNames);
+                (loaded, lowered)
+            })
+            .collect();
+        for (loaded, lowered) in &nodes {
+            let sources = &loaded.sources;
+            let found = checks::check(&loaded.tree, &lowered.model, sources, &checks::Elsewhere);
+            for diagnostic in found.iter().chain(&lowered.diagnostics) {
+                prop_assert!(!text(diagnostic, sources, Style::default()).is_empty());
+            }
+        }
+        let nodes: Vec<_> = nodes
+            .iter()
+            .map(|(loaded, lowered)| Node {
+                sources: &loaded.sources,
+                tree: &loaded.tree,
+                model: &lowered.model,
+            })
+            .collect();
+        let paired = pair::check(&nodes);
+        for diagnostic in &paired.diagnostics {
+            prop_assert!(!text(diagnostic, &paired.sources, Style::default()).is_empty());
+        }
     }
 }

@@ -52,8 +52,15 @@ fn unused(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
         );
     };
     let scripts = tracked(|t| &t.scripts);
+    // A misspelt reference was reported, with the name that was meant.
+    let meant: HashSet<&str> = words
+        .iter()
+        .filter(|word| model.script(word).is_none())
+        .filter_map(|word| crate::keywords::closest(word, model.scripts.iter().map(|s| &*s.name)))
+        .collect();
     for script in &model.scripts {
-        if !scripts.contains(&*script.name) && !words.contains(&*script.name) {
+        let name = &*script.name;
+        if !scripts.contains(name) && !words.contains(name) && !meant.contains(name) {
             say(&script.name, "vrrp_script", "no track_script names it, so it is never run");
         }
     }
