@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use netlink::Link;
 use status::{Record, Severity};
 use vrrp::{Event, Notify, Output, RouterId, Time, Transmit};
 
@@ -28,6 +29,7 @@ impl Role {
         let mut events: Vec<Event> = Vec::new();
         let mut removed = Vec::new();
         let mut withdrawn = Vec::new();
+        let mut details = Vec::new();
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Transmit(transmit) => transmits.push(transmit),
@@ -36,6 +38,7 @@ impl Role {
                     withdrawn.retain(|withdrawn| *withdrawn != router);
                     self.kernel.hold(Owner::Router(router));
                     self.begin_extra(router);
+                    details.push((router, "setting"));
                 }
                 Output::Withdraw { router } => withdrawn.push(router),
                 Output::Reconcile { .. } => {}
@@ -52,7 +55,9 @@ impl Role {
             self.transmit(&transmits);
         }
         for router in withdrawn {
-            self.withdraw(router, &events);
+            if self.withdraw(router, &events) {
+                details.push((router, "removing"));
+            }
         }
         self.flush_kernel();
         let mut forwarding = Forwarding::default();
@@ -64,6 +69,9 @@ impl Role {
         for event in &events {
             self.tell(event);
         }
+        for (router, doing) in details {
+            self.detail(router, doing);
+        }
         for notification in notifications {
             self.notify(&notification);
         }
@@ -72,9 +80,10 @@ impl Role {
         }
     }
 
-    fn withdraw(&mut self, router: RouterId, events: &[Event]) {
+    /// Takes a router's things away, now or (`false`) in a moment.
+    fn withdraw(&mut self, router: RouterId, events: &[Event]) -> bool {
         if self.launch.options.keep_addresses && self.stopping {
-            return;
+            return false;
         }
         self.retract_announcements(router);
         self.extra.end(router);
@@ -82,8 +91,29 @@ impl Role {
             let count = self.kernel.held_addresses(Owner::Router(router)).count() as u32;
             let linger = (LINGER + LINGER_EACH * count).min(LINGER_MOST);
             self.lingering.push((self.now().mono + linger, router));
-        } else {
-            self.kernel.withdraw(Owner::Router(router));
+            return false;
+        }
+        self.kernel.withdraw(Owner::Router(router));
+        true
+    }
+
+    /// The lines that Keepalived logs with `-D`.
+    fn detail(&self, router: RouterId, doing: &str) {
+        if self.launch.options.detail == 0 {
+            return;
+        }
+        let plan = self.places.get(&router).and_then(|&place| self.plan.routers.get(place));
+        let Some(plan) = plan else { return };
+        let excluded = plan.holding.addresses.len() - plan.holding.advertised;
+        for (count, what) in [
+            (plan.holding.advertised, "VIPs."),
+            (excluded, "E-VIPs."),
+            (plan.holding.routes.len(), "Virtual Routes"),
+            (plan.holding.rules.len(), "Virtual Rules"),
+        ] {
+            if count > 0 {
+                log::info!("({}) {doing} {what}", plan.name);
+            }
         }
     }
 
@@ -93,6 +123,7 @@ impl Role {
         self.lingering = later;
         for (_, router) in now {
             self.kernel.withdraw(Owner::Router(router));
+            self.detail(router, "removing");
         }
     }
 
@@ -137,7 +168,12 @@ impl Role {
             }
         }
         for (index, error) in failures {
-            let Transmit { router, dst, .. } = transmits[*index];
+            let Transmit { router, interface, dst, .. } = transmits[*index];
+            // Nothing leaves by an interface that is down, and nobody wonders.
+            let name = interface.and_then(|id| self.ids.interface_name(id));
+            if name.is_some_and(|name| !self.kernel.link(name).is_some_and(Link::is_running)) {
+                continue;
+            }
             let text = format!("advert to {dst} not sent: {error}");
             if self.unsent.contains_key(&router) {
                 log::debug!("({}) {text}", self.router_name(router));

@@ -18,7 +18,7 @@ impl Role {
             return;
         }
         self.stopping = true;
-        log::info!("Stopping");
+        log::debug!("stopping");
         if self.begin_at.take().is_some() {
             self.stopped = true;
             return;

@@ -195,12 +195,12 @@ impl Role {
                             "{}{text} was removed by somebody else and is put back (time {times}){slowly}",
                             prefix(name.as_deref()),
                         ),
-                        Some(
+                        (times == 1).then(|| {
                             "systemd-networkd and NetworkManager do this when they reconfigure: \
                              set KeepConfiguration= or ManageForeignRoutes=no, or leave the \
                              interface unmanaged"
-                                .to_owned(),
-                        ),
+                                .to_owned()
+                        }),
                     );
                 }
             }

@@ -261,9 +261,11 @@ impl KernelState {
         }
     }
 
-    /// Looks up the interfaces of an owner's pieces anew.
+    /// Looks up the interfaces of an owner's pieces anew. What is on an interface that has taken
+    /// another name is taken away from there.
     fn resolve(&mut self, owner: Owner) {
         let Some(slot) = self.slots.get_mut(&owner) else { return };
+        let mut stray = Vec::new();
         let names = &self.names;
         let index_of = |name: &str| names.get(name).copied();
         let holding = &slot.holding;
@@ -280,8 +282,15 @@ impl KernelState {
                 What::Rule => rules.next().map(|r| Form::Rule(kernel_form::rule(r))),
             };
             if form != piece.form {
-                piece.form = form;
-                piece.set = false;
+                let old = std::mem::replace(&mut piece.form, form);
+                if std::mem::take(&mut piece.set) {
+                    stray.extend(old);
+                }
+            }
+        }
+        for form in stray {
+            if self.holders(&form).next().is_none() {
+                self.queue.push_back(Job::removal(form.delete()));
             }
         }
     }
@@ -323,6 +332,13 @@ impl KernelState {
                 _ => {
                     piece.set = true;
                     piece.complaint = None;
+                    // Not to wait for the monitor: the next line may need to know. (IPv6 has to
+                    // see its flags first.)
+                    if let Request::AddAddress { address, .. } = request
+                        && address.ip.is_ipv4()
+                    {
+                        self.addresses.insert(address.clone());
+                    }
                 }
             }
         }

@@ -357,6 +357,21 @@ fn an_interface_that_is_made_anew_has_another_number() {
 }
 
 #[test]
+fn nothing_stays_on_an_interface_that_takes_another_name() {
+    let mut bench = Bench::new();
+    bench.state.define(A, vips(&["198.51.100.7/24"]));
+    bench.state.hold(A);
+    bench.settle(at(1));
+    bench.other_hand(Request::RenameLink { ifindex: 1, name: "other".into() });
+    bench.settle(at(2));
+    assert!(bench.addresses().is_empty());
+    bench.other_hand(Request::RenameLink { ifindex: 1, name: "eth0".into() });
+    bench.settle(at(3));
+    assert_eq!(bench.addresses(), set(&["198.51.100.7/24@1"]));
+    assert_eq!(bench.state.told(), []);
+}
+
+#[test]
 fn after_an_overrun_what_is_missing_is_put_back() {
     let mut bench = Bench::new();
     bench.state.define(A, vips(&["198.51.100.7/24", "198.51.100.8/24"]));
