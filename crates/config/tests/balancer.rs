@@ -49,6 +49,15 @@ fn a_bare_service_has_three_defaults_that_are_told() {
 }
 
 #[test]
+fn a_wrong_default_is_not_missing_as_well() {
+    let lowered = read(
+        "virtual_server 192.0.2.1 80 {\n lb_algo round\n lb_kind FNAT\n protocol ICMP\n \
+         real_server 192.0.2.9 80 {\n }\n}\n",
+    );
+    assert_eq!(codes(&lowered), [Language::UnknownWord; 3]);
+}
+
+#[test]
 fn what_is_not_used() {
     for text in [
         "virtual_server 192.0.2.1 80 {\n lb_algo rr\n}\n",

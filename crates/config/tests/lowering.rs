@@ -527,6 +527,8 @@ fn keywords_of_long_ago_and_of_elsewhere() {
     let help =
         |text: &str| read(text).diagnostics.iter().flat_map(|d| d.help.clone()).collect::<String>();
     assert!(help("vvrp_script a {\n}\n").contains("vrrp_script"));
+    let assigned = read("vrrp_script a {\n script /bin/true\n weight=5\n}\n");
+    assert_eq!(assigned.diagnostics[0].suggestion.as_ref().unwrap().replacement, "weight 5");
     assert!(help(&router("prеempt")).contains("another alphabet"));
     assert!(help("delay_loop 5\n").contains("virtual_server"));
     assert!(

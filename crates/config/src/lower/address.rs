@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::context::{Context, NetworkError, Words, parse_network};
 use super::names::NameKind;
 use crate::diagnostic::{Diagnostic, Language};
-use crate::keywords::BlockId;
+use crate::keywords::{BlockId, Value, block, similar};
 use crate::model::address::Broadcast;
 use crate::model::{Address, Lifetime, Name};
 use crate::tree::{Item, Token};
@@ -73,6 +73,12 @@ impl Context<'_> {
     ) -> Option<()> {
         let Some(keyword) = self.option(BlockId::AddressOptions, word) else {
             self.unknown_option(word, BlockId::AddressOptions, "an address");
+            // What follows is probably its value, and not worth another word.
+            let options = block(BlockId::AddressOptions);
+            let meant = similar(options, word).and_then(|name| options.find(name));
+            if meant.is_some_and(|keyword| keyword.value != Value::Flag) {
+                words.next();
+            }
             return Some(());
         };
         let wrong_place = match (keyword.name, place) {

@@ -204,10 +204,14 @@ impl Context<'_> {
             }
             "lb_algo" | "lvs_sched" => {
                 let known = Scheduler::ALL.map(|s| (s.name(), s));
-                d.scheduler = self.choice(item, keyword, &known, "wlc is used").or(d.scheduler);
+                let read = self.choice(item, keyword, &known, "wlc is used");
+                // A wrong one has been reported, and is not missing as well.
+                let fallback = item.args.first().map(|token| (Scheduler::Wlc, token.span));
+                d.scheduler = read.or(d.scheduler).or(fallback);
             }
             "lb_kind" | "lvs_method" => {
-                d.forwarding = self.forwarding(item, keyword).or(d.forwarding);
+                let fallback = item.args.first().map(|token| (Forwarding::Nat, token.span));
+                d.forwarding = self.forwarding(item, keyword).or(d.forwarding).or(fallback);
             }
             "hashed" | "sh-port" | "sh-fallback" | "mh-port" | "mh-fallback" => {
                 self.scheduler_flag(d, item, keyword);
@@ -240,7 +244,8 @@ impl Context<'_> {
                             None
                         }
                     };
-                    d.protocol = protocol.map(|p| (p, token.span)).or(d.protocol);
+                    let fallback = Some((Protocol::Udp, token.span));
+                    d.protocol = protocol.map(|p| (p, token.span)).or(d.protocol).or(fallback);
                 }
             }
             _ => return false,

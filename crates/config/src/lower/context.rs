@@ -178,6 +178,16 @@ impl<'a> Context<'a> {
         if word == "}" {
             diagnostic = diagnostic.help("a closing brace too many");
         }
+        let assigned = word
+            .split_once('=')
+            .filter(|(name, value)| !value.is_empty() && block(at).find(name).is_some());
+        if let Some((name, value)) = assigned {
+            diagnostic = diagnostic
+                .help("keyword and value are separated by white space here")
+                .suggest(item.keyword.span, format!("{name} {value}"));
+            self.report(diagnostic);
+            return;
+        }
         match suggest(at, word) {
             Some(Suggestion::Similar(name)) => {
                 diagnostic = diagnostic
