@@ -1,5 +1,7 @@
 //! Surroundings: mail, secrets, strict mode, an empty configuration.
 
+use std::collections::HashMap;
+
 use super::Subject;
 use crate::diagnostic::{Diagnostic, Setup};
 use crate::model::Model;
@@ -85,6 +87,14 @@ const COMMON: [&str; 16] = [
 
 fn secrets(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
     let mut holds: Option<Span> = None;
+    // There can be thousands of instances: each is looked up, not searched for.
+    let items: HashMap<&str, &Item> = subject
+        .tree
+        .items
+        .iter()
+        .filter(|item| item.keyword.as_str() == "vrrp_instance")
+        .filter_map(|item| Some((item.arg(0)?.as_str(), item)))
+        .collect();
     for instance in &subject.model.vrrp {
         let secret = match &instance.auth {
             Auth::None => continue,
@@ -96,7 +106,8 @@ fn secrets(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
                 continue;
             }
         };
-        let Some(item) = password_item(subject.tree, &instance.name) else { continue };
+        let block = items.get(&*instance.name);
+        let Some(item) = block.and_then(|item| first(item.items(), "auth_pass")) else { continue };
         let span = item.arg(0).map_or(item.keyword.span, |word| word.span);
         holds = holds.or(Some(span));
         if COMMON.iter().any(|common| common.as_bytes() == secret.bytes()) {
