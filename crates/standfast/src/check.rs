@@ -8,6 +8,7 @@ use config::checks::{Elsewhere, Environment};
 use config::diagnostic::{Class, Code, Diagnostic, Severity};
 use config::files::{FileSystem as _, RealFiles};
 use config::keywords::{self, Keyword, Standing};
+use config::pair::{self, Paired};
 use config::render::{self, Style};
 use config::{Loaded, verdict};
 use failover::load::MachineNames;
@@ -53,10 +54,12 @@ pub(crate) fn run(request: &Request) -> u8 {
         return FOUND;
     }
     let mut checked = Vec::new();
+    let mut unreadable = false;
     for path in &request.files {
         if let Err(error) = RealFiles.read(path) {
             eprintln!("{}: {error}", path.display());
-            return UNREADABLE;
+            unreadable = true;
+            continue;
         }
         let options = reading::load_options(request.config_id.as_deref(), false);
         // The files of several nodes cannot all belong to this machine.
@@ -64,24 +67,23 @@ pub(crate) fn run(request: &Request) -> u8 {
             if request.elsewhere || request.pair { &Elsewhere } else { &ThisMachine::default() };
         checked.push(check(path, &options, environment));
     }
-    let compared = if request.pair { compare(&checked) } else { Vec::new() };
+    let compared = (request.pair && !unreadable).then(|| compare(&checked));
     let colour = match request.color {
         Color::Always => true,
         Color::Never => false,
         Color::Auto => std::io::stdout().is_terminal(),
     };
     let out = match request.format {
-        Format::Json => json(&checked, &compared),
-        Format::Text => text(&checked, &compared, Style { colour, ..Style::default() }),
+        Format::Json => json(&checked, compared.as_ref()),
+        Format::Text => text(&checked, compared.as_ref(), Style { colour, ..Style::default() }),
     };
     // A reader that went away (`| head`) is no error.
     let _ = std::io::stdout().lock().write_all(out.as_bytes());
-    let worst = checked
-        .iter()
-        .flat_map(|c| &c.findings)
-        .map(|d| d.severity)
-        .chain(compared.iter().map(|f| f.severity))
-        .max();
+    if unreadable {
+        return UNREADABLE;
+    }
+    let together = compared.iter().flat_map(|paired| &paired.diagnostics);
+    let worst = checked.iter().flat_map(|c| &c.findings).chain(together).map(|d| d.severity).max();
     match worst {
         Some(Severity::Error) => FOUND,
         Some(Severity::Warning | Severity::Deprecated) if request.strict => WARNED,
@@ -105,14 +107,7 @@ fn check(path: &Path, options: &config::Options, environment: &dyn Environment) 
     Checked { loaded, model: lowered.model, findings }
 }
 
-/// A finding of the comparison, ready to be shown: its places are in several files.
-struct Compared {
-    severity: Severity,
-    text: Box<dyn Fn(Style) -> String>,
-    json: serde_json::Value,
-}
-
-fn text(checked: &[Checked], compared: &[Compared], style: Style) -> String {
+fn text(checked: &[Checked], compared: Option<&Paired>, style: Style) -> String {
     let mut out = String::new();
     for file in checked {
         for finding in &file.findings {
@@ -120,9 +115,11 @@ fn text(checked: &[Checked], compared: &[Compared], style: Style) -> String {
             out.push_str("\n\n");
         }
     }
-    for finding in compared {
-        out.push_str(&(finding.text)(style));
-        out.push_str("\n\n");
+    if let Some(paired) = compared {
+        for finding in &paired.diagnostics {
+            out.push_str(&render::text(finding, &paired.sources, style));
+            out.push_str("\n\n");
+        }
     }
     for file in checked {
         let path = file.loaded.bundle.path.display();
@@ -132,26 +129,37 @@ fn text(checked: &[Checked], compared: &[Compared], style: Style) -> String {
             summary => writeln!(out, "{path}: {summary}"),
         };
     }
-    if !compared.is_empty() {
-        let _ = writeln!(out, "together: {} disagreements", compared.len());
-    } else if checked.len() > 1 {
-        let _ = writeln!(out, "together: they agree");
+    if let Some(paired) = compared {
+        let _ = match render::summary(&paired.diagnostics).as_str() {
+            "" => writeln!(out, "together: they agree"),
+            summary => writeln!(out, "together: {summary}"),
+        };
     }
     out
 }
 
-fn json(checked: &[Checked], compared: &[Compared]) -> String {
+fn json(checked: &[Checked], compared: Option<&Paired>) -> String {
     let own = checked.iter().flat_map(|file| {
-        file.findings.iter().map(|finding| {
-            serde_json::to_value(render::record(finding, &file.loaded.sources)).unwrap_or_default()
-        })
+        file.findings.iter().map(|finding| render::record(finding, &file.loaded.sources))
     });
-    let all: Vec<_> = own.chain(compared.iter().map(|f| f.json.clone())).collect();
+    let together = compared.into_iter().flat_map(|paired| {
+        paired.diagnostics.iter().map(|finding| render::record(finding, &paired.sources))
+    });
+    let all: Vec<render::Record> = own.chain(together).collect();
+    // Records are text and numbers: they always can be written.
     serde_json::to_string_pretty(&all).unwrap_or_default() + "\n"
 }
 
-fn compare(_checked: &[Checked]) -> Vec<Compared> {
-    Vec::new()
+fn compare(checked: &[Checked]) -> Paired {
+    let nodes: Vec<pair::Node<'_>> = checked
+        .iter()
+        .map(|file| pair::Node {
+            sources: &file.loaded.sources,
+            tree: &file.loaded.tree,
+            model: &file.model,
+        })
+        .collect();
+    pair::check(&nodes)
 }
 
 /// `--explain CODE`.
@@ -234,6 +242,12 @@ pub(crate) fn config_test(options: &Options, log: Option<&Path>) -> u8 {
             }
         },
     };
+    for text in options.not_honoured.iter() {
+        let _ = writeln!(out, "{text}");
+    }
+    if !options.unexpected.is_empty() {
+        let _ = writeln!(out, "Unexpected argument(s): {}", options.unexpected.join(" "));
+    }
     if let Err(error) = RealFiles.read(&options.config) {
         let _ = writeln!(out, "Unable to read {}: {error}", options.config.display());
         return verdict::SECURITY_OR_FILE;

@@ -50,7 +50,7 @@ fn keepalived(program: &str, args: &[String]) -> u8 {
             0
         }
         Ok(Action::Version) => {
-            eprintln!("Standfast v{}, in place of Keepalived", env!("CARGO_PKG_VERSION"));
+            eprint!("{}", version());
             0
         }
         Ok(Action::Help) => print(&cli::keepalived::help(program)),
@@ -111,6 +111,19 @@ fn modern() -> u8 {
         Command::Lab { action } => laboratory::lab(action.as_ref()),
     }
 }
+
+/// The text of `keepalived -v`. Exporters and configuration management look for
+/// `Keepalived v2.x.y` followed by a space in the first line, or for the first three numbers in
+/// the text, to know which options and files there are; so that comes first.
+fn version() -> String {
+    format!(
+        "Keepalived v{KEEPALIVED_VERSION} (compatible): Standfast v{}\n",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+/// The version of Keepalived whose language, options and files these are.
+const KEEPALIVED_VERSION: &str = "2.4.3";
 
 fn genhash() -> u8 {
     eprintln!("genhash comes with load balancing, which this version does not have yet");

@@ -153,7 +153,7 @@ pub(crate) struct Options {
     pub(crate) config_id: Option<String>,
     pub(crate) ignore_sigint: bool,
     /// Options that were accepted and do nothing here, each with the reason.
-    pub(crate) not_honoured: Vec<&'static str>,
+    pub(crate) not_honoured: Vec<String>,
     /// Words that are no options; Keepalived names them and goes on.
     pub(crate) unexpected: Vec<String>,
 }
@@ -174,10 +174,6 @@ pub(crate) enum Only {
 pub(crate) enum Error {
     #[error(transparent)]
     Usage(#[from] UsageError),
-    #[error("Invalid log facility '{0}': 0 to 7, local0 to local7, user or daemon")]
-    Facility(String),
-    #[error("Invalid umask '{0}': an octal number up to 777")]
-    Umask(String),
     #[error("Unknown sigfunc {0}: STOP, RELOAD, DATA, STATS, STATS_CLEAR or JSON")]
     Signum(String),
 }
@@ -201,13 +197,19 @@ pub(crate) fn parse(args: &[String]) -> Result<Action, Error> {
             "all" => options.only = Some(Only::All),
             "log-console" => options.console = true,
             "log-detail" => options.detail = options.detail.saturating_add(1),
-            "log-facility" => options.facility = facility(value.as_deref().unwrap_or(""))?,
+            "log-facility" => match facility(value.as_deref().unwrap_or("")) {
+                Ok(number) => options.facility = number,
+                Err(complaint) => options.not_honoured.push(complaint),
+            },
             "no-syslog" => options.no_syslog = true,
             "log-file" => {
                 options.log_file = Some(path().unwrap_or_else(|| "/tmp/keepalived.log".into()));
             }
             "flush-log-file" => options.flush_log = true,
-            "umask" => options.umask = Some(umask(value.as_deref().unwrap_or(""))?),
+            "umask" => match umask(value.as_deref().unwrap_or("")) {
+                Ok(mask) => options.umask = Some(mask),
+                Err(complaint) => options.not_honoured.push(complaint),
+            },
             "release-vips" => options.release_vips = true,
             "dont-release-vrrp" => options.keep_addresses = true,
             "dont-respawn" => options.no_respawn = true,
@@ -224,14 +226,15 @@ pub(crate) fn parse(args: &[String]) -> Result<Action, Error> {
                 options.core_dump = true;
                 options.not_honoured.push(
                     "--core-dump-pattern: core dumps are allowed; the kernel's pattern is the \
-                     system's (sysctl kernel.core_pattern)",
+                     system's (sysctl kernel.core_pattern)"
+                        .to_owned(),
                 );
             }
             "all-config" => options.all_includes = true,
             "config-id" => options.config_id = value,
             "ignore-sigint" => options.ignore_sigint = true,
             "snmp" | "snmp-agent-socket" => {
-                options.not_honoured.push("SNMP: this program has no SNMP agent");
+                options.not_honoured.push("SNMP: this program has no SNMP agent".to_owned());
             }
             "config-test" => test = Some(path()),
             "signum" => return signum(value.as_deref().unwrap_or("")).map(Action::Signum),
@@ -256,20 +259,23 @@ fn narrow(before: Option<Only>, now: Only) -> Only {
     }
 }
 
-fn facility(text: &str) -> Result<u8, Error> {
+/// A wrong one does not keep Keepalived from starting, so it does not keep us.
+fn facility(text: &str) -> Result<u8, String> {
     let local = text.strip_prefix("local").unwrap_or(text);
     match (text, local.parse::<u8>()) {
         ("user", _) => Ok(1),
         ("daemon", _) => Ok(3),
         (_, Ok(n)) if n <= 7 => Ok(16 + n),
-        _ => Err(Error::Facility(text.to_owned())),
+        _ => Err(format!(
+            "Invalid log facility '{text}': 0 to 7, local0 to local7, user or daemon; it is daemon now"
+        )),
     }
 }
 
-fn umask(text: &str) -> Result<u32, Error> {
+fn umask(text: &str) -> Result<u32, String> {
     match u32::from_str_radix(text, 8) {
         Ok(mask) if mask <= 0o777 => Ok(mask),
-        _ => Err(Error::Umask(text.to_owned())),
+        _ => Err(format!("Invalid umask '{text}': an octal number up to 777; it is ignored")),
     }
 }
 
@@ -285,6 +291,11 @@ fn signum(name: &str) -> Result<i32, Error> {
     })
 }
 
+/// Where the help's second column begins.
+const HELP_COLUMN: usize = 32;
+/// The widest line of the help.
+const WIDTH: usize = 80;
+
 /// The text of `-h`.
 pub(crate) fn help(program: &str) -> String {
     use std::fmt::Write as _;
@@ -297,12 +308,27 @@ pub(crate) fn help(program: &str) -> String {
             Takes::MaybeAttached => format!("[={}]", spec.value),
         };
         let option = format!("  {short}--{}{value}", spec.long);
-        // Writing to a String cannot fail.
-        let _ = if option.len() < 32 {
-            writeln!(out, "{option:32}{}", spec.help)
-        } else {
-            writeln!(out, "{option}\n{:32}{}", "", spec.help)
-        };
+        let mut column = option.chars().count();
+        out.push_str(&option);
+        if column > HELP_COLUMN - 2 {
+            column = WIDTH;
+        }
+        for word in spec.help.split(' ') {
+            if column + 1 + word.chars().count() > WIDTH {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "{}{:HELP_COLUMN$}", if column > 0 { "\n" } else { "" }, "");
+                column = HELP_COLUMN;
+            } else if column < HELP_COLUMN {
+                let _ = write!(out, "{:1$}", "", HELP_COLUMN - column);
+                column = HELP_COLUMN;
+            } else {
+                out.push(' ');
+                column += 1;
+            }
+            out.push_str(word);
+            column += word.chars().count();
+        }
+        out.push('\n');
     }
     out
 }
@@ -340,7 +366,12 @@ mod tests {
         assert_eq!(options("-S local7").facility, 23);
         assert_eq!(options("-S user").facility, 1);
         assert_eq!(options("").facility, 3);
-        assert!(run("-S 8").is_err() && run("-S localx").is_err());
+        for wrong in ["-S 8", "-S localx"] {
+            let options = options(wrong);
+            assert_eq!((options.facility, options.not_honoured.len()), (3, 1), "{wrong}");
+        }
+        assert_eq!(options("-u 999").umask, None);
+        assert_eq!(options("-u 022").umask, Some(0o22));
     }
 
     #[test]
@@ -361,7 +392,7 @@ mod tests {
     #[test]
     fn help_fits_a_terminal() {
         for line in help("keepalived").lines() {
-            assert!(line.chars().count() <= 104, "{line}");
+            assert!(line.chars().count() <= WIDTH, "{line}");
         }
     }
 }

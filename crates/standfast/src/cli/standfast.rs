@@ -28,8 +28,8 @@ pub(crate) enum Command {
     },
     /// Find mistakes in configuration files before they cause an outage
     ///
-    /// Exit status: 0 nothing found, or advice only; 1 warnings with --strict; 2 errors; 6 a file
-    /// cannot be read.
+    /// Exit status: 0 no errors (with --strict: no warnings either); 1 warnings, with --strict;
+    /// 2 errors; 6 a file cannot be read.
     Check {
         /// Files to check
         #[arg(required_unless_present = "explain")]
@@ -40,7 +40,7 @@ pub(crate) enum Command {
         /// How to print what is found
         #[arg(long, value_enum, default_value_t)]
         format: Format,
-        /// Let warnings and advice count as errors
+        /// Let warnings fail the check too
         #[arg(long)]
         strict: bool,
         /// Tell what a code means, such as SF0101

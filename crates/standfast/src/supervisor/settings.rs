@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use config::model::Model;
 use config::model::Command;
+use config::model::Model;
 use notify::security::{self, RealSystem};
 use notify::settings::ScriptCommand;
 
