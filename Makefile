@@ -45,7 +45,7 @@ docs: ## Build the documentation; warnings are errors
 
 deny: ## Licences, sources and bans of dependencies
 	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --locked
-	$(CARGO) deny --workspace --locked check bans licenses sources
+	$(CARGO) deny --workspace --locked check --hide-inclusion-graph bans licenses sources
 
 bench: ## Side by side with Keepalived, as ratios (minutes)
 	@tools/deps test
