@@ -85,7 +85,8 @@ fn template_length(text: &str) -> Option<usize> {
     };
     let inner = &text[2..];
     let length = inner.find(close)?;
-    inner[..length].chars().any(char::is_alphabetic).then_some(2 + length + close.len())
+    let name = &inner[..length];
+    (name.contains(char::is_alphabetic) && !name.contains('"')).then_some(2 + length + close.len())
 }
 
 /// A word of a script line.

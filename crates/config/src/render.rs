@@ -34,11 +34,16 @@ pub fn text(diagnostic: &Diagnostic, sources: &SourceMap, style: Style) -> Strin
     let width = style.width.max(40);
     let level = level(diagnostic.severity);
     let title = wrap(&diagnostic.message, width.saturating_sub(20));
+    let fits = diagnostic.primary.as_ref().is_none_or(|label| fits(label, sources, width));
     let mut report = level.primary_title(title).id(diagnostic.code.id()).elements(
         // Without a place there is no snippet, and then the title stands alone.
-        snippets(diagnostic, sources),
+        snippets(diagnostic, sources, fits),
     );
     if let Some(label) = &diagnostic.primary {
+        if !fits {
+            report =
+                report.element(Level::NOTE.message(wrap(&label.text, width.saturating_sub(12))));
+        }
         for note in chain(label.span, sources) {
             report = report.element(Level::NOTE.message(note));
         }
@@ -71,26 +76,34 @@ fn level(severity: Severity) -> Level<'static> {
     }
 }
 
+/// Whether the label has room beside its underline.
+fn fits(label: &Label, sources: &SourceMap, width: usize) -> bool {
+    // Line number, frame and spaces.
+    const MARGIN: usize = 10;
+    let file = sources.file(label.span.file);
+    let end = file.location(label.span.end).column as usize;
+    label.text.is_empty() || end + label.text.chars().count() + MARGIN <= width
+}
+
 /// The lines that the labels are on, one snippet per file, the primary one's first.
 fn snippets<'a>(
     diagnostic: &'a Diagnostic,
     sources: &'a SourceMap,
+    label_primary: bool,
 ) -> Vec<Snippet<'a, Annotation<'a>>> {
     let mut primary_file = None;
     let mut labels: BTreeMap<FileId, Vec<(AnnotationKind, Span, Cow<'a, str>)>> = BTreeMap::new();
-    let mut add = |kind, label: &'a Label| {
-        labels.entry(label.span.file).or_default().push((
-            kind,
-            label.span,
-            Cow::Borrowed(label.text.as_str()),
-        ));
+    let mut add = |kind, label: &'a Label, shown: bool| {
+        let text = if shown { label.text.as_str() } else { "" };
+        let place = labels.entry(label.span.file).or_default();
+        place.push((kind, label.span, Cow::Borrowed(text)));
     };
     if let Some(label) = &diagnostic.primary {
         primary_file = Some(label.span.file);
-        add(AnnotationKind::Primary, label);
+        add(AnnotationKind::Primary, label, label_primary);
     }
     for label in &diagnostic.secondary {
-        add(AnnotationKind::Context, label);
+        add(AnnotationKind::Context, label, true);
     }
     if let Some(label) = &diagnostic.primary {
         let mut steps: Vec<_> = sources.trail(label.span).collect();

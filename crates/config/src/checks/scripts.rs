@@ -21,7 +21,7 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
     let mut as_root = Vec::new();
     for (command, used) in &commands {
         let program = command.program();
-        shell_syntax(command, found);
+        shell_syntax(subject, command, found);
         if program.contains('/') && !program.starts_with('/') {
             found.push(
                 Diagnostic::warning(Scripts::Relative, format!("{program} is a relative path"))
@@ -157,7 +157,7 @@ fn report(
     runs
 }
 
-fn shell_syntax(command: &Command, found: &mut Vec<Diagnostic>) {
+fn shell_syntax(subject: &Subject<'_>, command: &Command, found: &mut Vec<Diagnostic>) {
     let program = command.program();
     let name = program.rsplit('/').next().unwrap_or(program);
     let shell = matches!(name, "sh" | "bash" | "dash" | "ash" | "ksh" | "zsh" | "busybox" | "env");
@@ -171,10 +171,20 @@ fn shell_syntax(command: &Command, found: &mut Vec<Diagnostic>) {
         command.args().iter().map(String::as_str).find(|word| is_shell_syntax(word))
     };
     let Some(word) = word else { return };
+    // The word itself, where it stands as it is written.
+    let written = subject.sources.text(command.span);
+    let span = match written.find(&format!(" {word}")) {
+        Some(at) => command.span.part(at + 1, word.len()),
+        None => command.span,
+    };
+    let label = match WORDS.contains(&word) {
+        true => "no program".to_owned(),
+        false => format!("an argument of `{name}`"),
+    };
     found.push(
         Diagnostic::warning(Scripts::ShellSyntax, format!("no shell reads this line: `{word}`"))
             .unnoticed()
-            .at(command.span, format!("`{word}` goes to `{name}` as an argument, or is no program"))
+            .at(span, label)
             .help("put the line into a script file, or write /bin/sh -c '…'"),
     );
 }
