@@ -20,7 +20,7 @@ macro_rules! family {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum $family {
-            $(#[doc = concat!("`", $id, " ", $name, "`: ", $text)] $variant,)+
+            $(#[doc = concat!("`", $id, " ", $name, "`; [`Self::info`] explains it.")] $variant,)+
         }
 
         impl $family {
