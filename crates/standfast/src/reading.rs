@@ -1,8 +1,9 @@
 //! Reading a configuration for the daemon: text, model, findings, and whether it can be run.
 
+use std::collections::HashSet;
 use std::path::Path;
 
-use config::diagnostic::{Class, Diagnostic, Severity};
+use config::diagnostic::{Class, Code, Diagnostic, Language, Severity};
 use config::files::{FileSystem, ReadError, RealFiles};
 use config::lower::NotActedOn;
 use config::model::Model;
@@ -21,12 +22,31 @@ pub(crate) struct Read {
     pub(crate) bundle: Bundle,
     /// There is no word in it.
     pub(crate) is_empty: bool,
+    /// Virtual routers that are in the text and too incomplete for the model.
+    unusable: Vec<String>,
 }
 
 impl Read {
-    /// Why it cannot be run, if it cannot.
-    pub(crate) fn fatal(&self) -> Option<&Diagnostic> {
-        self.findings.iter().find(|d| d.is_fatal())
+    /// Why it cannot be run, if it cannot. Keepalived stops with status 2 in these cases.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        let stops = |finding: &&Diagnostic| {
+            finding.is_fatal() || finding.code == Code::Language(Language::DuplicateVrid)
+        };
+        let finding = self.findings.iter().find(stops).map(|finding| line(finding, &self.sources));
+        finding.or_else(|| {
+            let name = self.unusable.first()?;
+            Some(format!("vrrp_instance {name} cannot be used"))
+        })
+    }
+
+    /// What is wrong with it, without the places: a reload must not add to these. A word that is
+    /// unknown is not among them; Keepalived takes the rest of such a file over, and so do we.
+    pub(crate) fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.findings.iter().filter(|finding| {
+            finding.severity == Severity::Error
+                && finding.class != Class::Unnoticed
+                && finding.code != Code::Language(Language::UnknownKeyword)
+        })
     }
 }
 
@@ -39,7 +59,6 @@ pub(crate) fn load_options(config_id: Option<&str>, all_checks: bool) -> LoadOpt
     LoadOptions {
         config_id: config_id.map_or_else(host, str::to_owned),
         all_checks,
-        // `random_seed` is for tests; everything else may differ from run to run.
         seed: sys::clock::Clock::Boottime.now(),
     }
 }
@@ -53,14 +72,31 @@ pub(crate) fn read(path: &Path, options: &Options) -> Result<Read, String> {
     RealFiles.read(&absolute).map_err(|error: ReadError| {
         format!("Unable to read configuration file {}: {error}", path.display())
     })?;
-    let load = load_options(options.config_id.as_deref(), options.all_includes);
-    let loaded = config::load(&RealFiles, &absolute, &load);
-    let lowered = config::lower::lower(&loaded.tree, &MachineNames::load());
+    let mut load = load_options(options.config_id.as_deref(), options.all_includes);
+    let mut loaded = config::load(&RealFiles, &absolute, &load);
+    let mut lowered = config::lower::lower(&loaded.tree, &MachineNames::load());
+    if let Some(seed) = lowered.model.global.random_seed.map(u64::from) {
+        // Now that it is known where chance starts from, once more.
+        load.seed = seed;
+        loaded = config::load(&RealFiles, &absolute, &load);
+        lowered = config::lower::lower(&loaded.tree, &MachineNames::load());
+    }
+    let names: HashSet<&str> = lowered.model.vrrp.iter().map(|i| i.name.text.as_str()).collect();
+    let unusable = loaded
+        .tree
+        .items
+        .iter()
+        .filter(|item| item.keyword.as_str() == "vrrp_instance")
+        .map(|item| item.arg(0).map_or("", |name| name.as_str()))
+        .filter(|name| !names.contains(name))
+        .map(str::to_owned)
+        .collect();
     let mut findings = loaded.diagnostics;
     findings.extend(lowered.diagnostics);
     config::render::sort(&mut findings, &loaded.sources);
     Ok(Read {
         is_empty: loaded.tree.items.is_empty(),
+        unusable,
         model: lowered.model,
         sources: loaded.sources,
         findings,

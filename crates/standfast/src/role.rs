@@ -21,6 +21,10 @@ pub(crate) fn failover() -> u8 {
             return exit::FATAL;
         }
     };
+    // Scripts look for the process by the name that the supervisor gave it, not for `exe`.
+    if let Some(name) = std::env::args().next() {
+        sys::process::set_name(&name);
+    }
     sys::limits::remember();
     crate::logs::start(&launch.options.log, "Keepalived_vrrp", launch.options.detail);
     let farewell = channel.try_clone();

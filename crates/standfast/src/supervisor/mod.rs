@@ -13,6 +13,7 @@ mod reload;
 mod respawn;
 pub(crate) mod settings;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,11 +21,12 @@ use config::Bundle;
 use failover::{LogOptions, Options as RoleOptions};
 use status::control::{Dump, FromRole, ToRole};
 use sys::clock::Clock;
+use sys::daemon::Starting;
 use sys::event_loop::{EventLoop, Interest, Ready, Token};
-use sys::pidfile::PidFile;
+use sys::pidfile::{PidFile, PidFileError};
 use sys::signals::{Signal, Signals};
 
-use crate::cli::keepalived::Options;
+use crate::cli::keepalived::{Only, Options};
 use crate::reading::{self, Read};
 use child::Role;
 use respawn::{Respawn, Verdict};
@@ -40,7 +42,7 @@ pub(crate) mod exit {
     pub(crate) const OK: u8 = 0;
     /// Something essential failed.
     pub(crate) const FATAL: u8 = 1;
-    /// The configuration cannot be run.
+    /// The configuration cannot be run, or the role cannot work with it on this machine.
     pub(crate) const CONFIG: u8 = 2;
     /// The configuration cannot be read.
     pub(crate) const NO_CONFIG: u8 = 6;
@@ -52,17 +54,21 @@ pub(crate) struct Supervisor {
     settings: Settings,
     paths: Paths,
     bundle: Bundle,
+    /// What is wrong with it and was let pass at the start: a reload may have the same mistakes.
+    known_errors: HashSet<String>,
     generation: u64,
     events: EventLoop,
     signals: Signals,
     store: std::fs::File,
     role: Option<Role>,
+    /// Removed when the supervisor is dropped, after everything else.
+    _pid_file: PidFile,
     role_pid_file: Option<PidFile>,
     respawn: Respawn,
     /// When the role is to be started again.
     start_at: Option<u64>,
-    /// The role is being reloaded; another SIGHUP waits for it.
-    reloading: bool,
+    /// The role is being reloaded, until then at most; another SIGHUP waits for it.
+    reloading: Option<u64>,
     reload_again: bool,
     /// When a role that was told to stop is killed.
     kill_at: Option<u64>,
@@ -70,36 +76,72 @@ pub(crate) struct Supervisor {
     exit: u8,
     /// Whether READY was said.
     ready: bool,
-    starting: Option<sys::daemon::Starting>,
+    /// The process that the user started and that waits until we are ready.
+    starting: Option<Starting>,
 }
 
 /// Runs the daemon; returns its exit status.
-pub(crate) fn run(options: Options) -> u8 {
+pub(crate) fn run(mut options: Options) -> u8 {
     sys::limits::remember();
+    anchor(&mut options);
     let read = match reading::read(&options.config, &options) {
         Ok(read) => read,
         Err(error) => {
-            eprintln!("{error}");
-            return exit::NO_CONFIG;
+            start_logging(&options, "Keepalived");
+            announce(&options);
+            log::error!("{error}");
+            if !on_console(&options) {
+                eprintln!("{error}");
+            }
+            return farewell(exit::NO_CONFIG);
         }
     };
-    let starting = if options.foreground {
-        None
-    } else {
+    let mut starting = None;
+    if !options.foreground {
         match sys::daemon::daemonize() {
-            Ok(starting) => Some(starting),
+            Ok(begun) => starting = Some(begun),
             Err(error) => {
                 eprintln!("cannot go into the background: {error}");
                 return exit::FATAL;
             }
         }
-    };
+        // Not to hold a file system that somebody wants to unmount.
+        let _ = std::env::set_current_dir("/");
+    }
     start_logging(&options, "Keepalived");
     announce(&options);
-    let code = match Supervisor::new(options, read, starting) {
-        Ok(supervisor) => supervisor.run(),
-        Err(code) => code,
+    let code = match Supervisor::new(options, read) {
+        Ok(mut supervisor) => {
+            supervisor.starting = starting;
+            supervisor.run()
+        }
+        Err(code) => {
+            if let Some(starting) = starting {
+                let _ = starting.failed(code);
+            }
+            code
+        }
     };
+    farewell(code)
+}
+
+/// Makes the paths of the command line absolute: the daemon works in `/`.
+fn anchor(options: &mut Options) {
+    let others = [
+        &mut options.log_file,
+        &mut options.pid_file,
+        &mut options.vrrp_pid_file,
+        &mut options.checkers_pid_file,
+        &mut options.bfd_pid_file,
+    ];
+    for path in others.into_iter().flatten().chain([&mut options.config]) {
+        if let Ok(absolute) = std::path::absolute(&*path) {
+            *path = absolute;
+        }
+    }
+}
+
+fn farewell(code: u8) -> u8 {
     log::info!("Stopped Standfast v{}", env!("CARGO_PKG_VERSION"));
     log::logger().flush();
     code
@@ -123,24 +165,28 @@ pub(crate) fn start_logging(options: &Options, name: &str) {
     crate::logs::start(&log_options(options), name, options.detail);
 }
 
+/// Whether log lines go to standard error, and then not to syslog.
+fn on_console(options: &Options) -> bool {
+    options.console && options.foreground
+}
+
 fn log_options(options: &Options) -> LogOptions {
     LogOptions {
-        console: options.console && options.foreground,
+        console: on_console(options),
         file: options.log_file.clone(),
         flush: options.flush_log,
-        syslog: !options.no_syslog && !(options.console && options.foreground),
+        syslog: !(options.no_syslog || on_console(options)),
         facility: options.facility,
     }
 }
 
 impl Supervisor {
-    fn new(
-        options: Options,
-        read: Read,
-        starting: Option<sys::daemon::Starting>,
-    ) -> Result<Self, u8> {
+    /// Prepares everything up to the start of the role. What is wrong has been logged when this
+    /// returns an exit status.
+    fn new(options: Options, read: Read) -> Result<Self, u8> {
         reading::log_findings(&read);
-        if read.fatal().is_some() {
+        if let Some(reason) = read.refusal() {
+            log::error!("{reason}");
             log::error!("the configuration cannot be run; `standfast check` tells more");
             return Err(exit::CONFIG);
         }
@@ -158,8 +204,6 @@ impl Supervisor {
             options.vrrp_pid_file.as_deref(),
             namespace.as_deref(),
         );
-        let bundle = read.bundle.clone();
-        drop(read);
         let fatal = |what: &str, error: &dyn std::fmt::Display| {
             log::error!("{what}: {error}");
             exit::FATAL
@@ -168,13 +212,23 @@ impl Supervisor {
         if let Some(parent) = paths.pid.parent() {
             let _ = std::fs::create_dir_all(parent);
         }
-        let pid_file = PidFile::create(&paths.pid, std::process::id())
-            .map_err(|error| fatal(&format!("pid file {}", paths.pid.display()), &error))?;
+        let pid_file = match PidFile::create(&paths.pid, std::process::id()) {
+            Ok(file) => file,
+            Err(error @ PidFileError::Running(_)) => {
+                log::info!("daemon is already running ({}: {error})", paths.pid.display());
+                return Err(exit::OK);
+            }
+            Err(error) => {
+                return Err(fatal(&format!("pid file {}", paths.pid.display()), &error));
+            }
+        };
         if let Some(name) = &settings.name {
             sys::process::set_name(name);
         }
-        if options.core_dump {
-            let _ = sys::limits::allow_core_dumps();
+        if options.core_dump
+            && let Err(error) = sys::limits::allow_core_dumps()
+        {
+            log::warn!("core dumps: {error}");
         }
         if let Some((script, timeout)) = &settings.startup {
             let outcome = notify::oneshot::run(script, *timeout);
@@ -192,40 +246,51 @@ impl Supervisor {
         let events = EventLoop::new(Clock::Monotonic).map_err(|e| fatal("event loop", &e))?;
         events.register(&signals, SIGNALS, Interest::Readable).map_err(|e| fatal("signals", &e))?;
         let store = sys::memfd::create("standfast-state").map_err(|e| fatal("state store", &e))?;
-        // Held until the process ends; the file goes with it.
-        PID_FILE.with(|slot| slot.replace(Some(pid_file)));
-        Ok(Self {
+        let mut supervisor = Self {
             options,
             settings,
             paths,
-            bundle,
+            known_errors: reload::errors(&read).collect(),
+            bundle: read.bundle,
             generation: 1,
             events,
             signals,
             store,
             role: None,
+            _pid_file: pid_file,
             role_pid_file: None,
             respawn: Respawn::default(),
-            start_at: Some(0),
-            reloading: false,
+            start_at: None,
+            reloading: None,
             reload_again: false,
             kill_at: None,
             stopping: false,
             exit: exit::OK,
             ready: false,
-            starting,
-        })
+            starting: None,
+        };
+        supervisor.save();
+        if supervisor.wants_role() {
+            supervisor.start_at = Some(0);
+        }
+        Ok(supervisor)
+    }
+
+    /// Whether there is anything for the failover role to do.
+    fn wants_role(&self) -> bool {
+        match self.options.only {
+            Some(Only::All) => true,
+            Some(Only::Checks) => false,
+            Some(Only::Vrrp) | None => self.settings.failover,
+        }
     }
 
     fn run(mut self) -> u8 {
-        let wanted = self.settings.failover
-            && self.options.only != Some(crate::cli::keepalived::Only::Checks)
-            || self.options.only == Some(crate::cli::keepalived::Only::All);
-        if !wanted {
+        if self.start_at.is_none() {
             log::warn!(
-                "Warning - keepalived has no configuration to run: there is no vrrp_instance and nothing static"
+                "Warning - keepalived has no configuration to run: there is no vrrp_instance and \
+                 nothing static"
             );
-            self.start_at = None;
             self.now_ready();
         }
         let mut ready: Vec<Ready> = Vec::new();
@@ -237,7 +302,8 @@ impl Supervisor {
             if self.stopping && self.role.is_none() {
                 break;
             }
-            let deadline = [self.start_at, self.kill_at].into_iter().flatten().min();
+            let deadline =
+                [self.start_at, self.kill_at, self.reloading].into_iter().flatten().min();
             if let Err(error) = self.events.wait(deadline, &mut ready) {
                 log::error!("event loop: {error}");
                 self.exit = exit::FATAL;
@@ -250,6 +316,10 @@ impl Supervisor {
                     ROLE_END => self.role_ended(),
                     _ => {}
                 }
+            }
+            if self.reloading.is_some_and(|at| at <= self.events.now()) {
+                log::error!("the failover role has not taken the new configuration over");
+                self.reload_done();
             }
             if self.kill_at.is_some_and(|at| at <= self.events.now()) {
                 self.kill_at = None;
@@ -276,7 +346,6 @@ impl Supervisor {
         if let Some(starting) = self.starting.take() {
             let _ = starting.failed(self.exit.max(exit::FATAL));
         }
-        PID_FILE.with(|slot| slot.take());
         self.exit
     }
 
@@ -345,6 +414,7 @@ impl Supervisor {
                     log::error!("the failover role cannot work here: {reason}");
                     self.exit = exit::CONFIG;
                     self.stopping = true;
+                    self.kill_in(self.settings.child_wait);
                 }
             }
         }
@@ -368,7 +438,6 @@ impl Supervisor {
         let Some(mut role) = self.role.take() else { return };
         let ended = role.ended(&self.events);
         self.kill_at = None;
-        self.reloading = false;
         if self.stopping {
             match ended {
                 Some(status) if status.success() => {}
@@ -392,6 +461,10 @@ impl Supervisor {
             return;
         }
         self.after_death();
+        if self.reloading.is_some() {
+            // The next life begins with the new configuration.
+            self.reload_done();
+        }
     }
 
     fn after_death(&mut self) {
@@ -445,9 +518,17 @@ impl Supervisor {
         }
         log::info!("Stopping");
         crate::systemd::stopping();
-        self.start_at = None;
+        if self.role.is_none() && self.start_at.take().is_some() && self.respawn.total() > 0 {
+            // Between two lives of the role: what the last one left in the kernel is still there.
+            self.clean_up();
+            return;
+        }
         self.tell(&ToRole::Stop);
-        self.kill_at = Some(self.events.now() + self.settings.child_wait.as_nanos() as u64);
+        self.kill_in(self.settings.child_wait);
+    }
+
+    fn kill_in(&mut self, wait: Duration) {
+        self.kill_at = Some(self.events.now() + wait.as_nanos() as u64);
     }
 
     fn dump(&mut self, what: Dump) {
@@ -461,9 +542,4 @@ impl Supervisor {
             log::warn!("the failover role does not listen: {error}");
         }
     }
-}
-
-thread_local! {
-    /// The supervisor's own pid file, removed when the process is done.
-    static PID_FILE: std::cell::RefCell<Option<PidFile>> = const { std::cell::RefCell::new(None) };
 }

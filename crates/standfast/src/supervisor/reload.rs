@@ -1,13 +1,46 @@
 //! Reload: the new text is read and checked here; only a good one reaches the role.
+//!
+//! A file that cannot be read, is empty, cannot be run, or brings an error that the running one
+//! does not have, is refused: a slip in an editor must not take an address away. An error that was
+//! let pass at the start may stay, and so may words that are unknown.
 
-use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use config::checks::{Environment as _, Interface};
+use config::diagnostic::Diagnostic;
+use config::model::Model;
 use status::control::ToRole;
 
 use super::Supervisor;
 use super::settings::Settings;
-use crate::reading;
+use crate::machine::ThisMachine;
+use crate::reading::{self, Read};
+
+/// How long a role may need to take a configuration over before another reload is tried.
+const TAKEOVER: Duration = Duration::from_secs(30);
+
+/// What is wrong with a configuration on this machine, without the places.
+pub(super) fn errors(read: &Read) -> impl Iterator<Item = String> {
+    read.errors().map(|finding| finding.message.clone()).chain(missing_interfaces(&read.model))
+}
+
+/// An interface may appear later; one that is missing in a new text is more likely misspelt.
+fn missing_interfaces(model: &Model) -> Vec<String> {
+    if model.global.dynamic_interfaces.is_some() {
+        return Vec::new();
+    }
+    let machine = ThisMachine::default();
+    let mut missing: Vec<_> = model
+        .vrrp
+        .iter()
+        .filter_map(|instance| instance.interface.as_ref())
+        .filter(|name| matches!(machine.interface(&name.text), Interface::Missing))
+        .map(|name| format!("there is no interface {}", name.text))
+        .collect();
+    missing.sort_unstable();
+    missing.dedup();
+    missing
+}
 
 impl Supervisor {
     /// SIGHUP.
@@ -15,39 +48,50 @@ impl Supervisor {
         if self.stopping {
             return;
         }
-        if self.reloading {
+        if self.reloading.is_some() {
             self.reload_again = true;
             return;
         }
         log::info!("Reloading ...");
         crate::systemd::reloading();
         self.touch_reload_file(true);
-        let reason = match reading::read(&self.options.config, &self.options) {
+        let refused = match reading::read(&self.options.config, &self.options) {
             Err(error) => Some(error),
             Ok(read) => {
                 reading::log_findings(&read);
-                if let Some(fatal) = read.fatal() {
-                    Some(reading::line(fatal, &read.sources))
-                } else if read.is_empty && self.settings.failover {
-                    Some("it is empty".to_owned())
-                } else {
-                    self.unchangeable(&read.model).or_else(|| self.accept(read))
-                }
+                self.objection(&read).or_else(|| self.accept(read))
             }
         };
-        match reason {
-            None => {}
-            Some(reason) => {
-                let path = self.options.config.display().to_string();
-                log::error!("{path}: {reason}; the running configuration stays");
-                self.tell(&ToRole::ReloadRefused { reason: format!("{path}: {reason}") });
-                self.reload_done();
+        if let Some(reason) = refused {
+            if self.role.is_some() {
+                // The role logs it and keeps it for `standfast status`.
+                self.tell(&ToRole::ReloadRefused { reason });
+            } else {
+                log::error!("Reload refused, the running configuration stays: {reason}");
             }
+            self.reload_done();
         }
     }
 
-    /// Says which settings cannot be changed while running; they keep their old value.
-    fn unchangeable(&self, model: &config::model::Model) -> Option<String> {
+    /// Why a configuration does not replace the running one, if it does not.
+    fn objection(&self, read: &Read) -> Option<String> {
+        let path = self.options.config.display();
+        if read.is_empty && self.settings.failover {
+            return Some(format!("{path} is empty"));
+        }
+        let new_error = |error: &&Diagnostic| !self.known_errors.contains(&error.message);
+        let missing = || {
+            let mut missing = missing_interfaces(&read.model).into_iter();
+            missing.find(|error| !self.known_errors.contains(error))
+        };
+        read.refusal()
+            .or_else(|| Some(reading::line(read.errors().find(new_error)?, &read.sources)))
+            .or_else(|| missing().map(|error| format!("{path}: {error}")))
+            .or_else(|| self.unchangeable(&read.model).map(|what| format!("{path}: {what}")))
+    }
+
+    /// Says which setting was changed that cannot be changed while running.
+    fn unchangeable(&self, model: &Model) -> Option<String> {
         let new = Settings::of(model);
         for (what, changed) in [
             ("net_namespace", new.namespace != self.settings.namespace),
@@ -61,7 +105,7 @@ impl Supervisor {
     }
 
     /// Passes a good configuration on. Returns why that failed.
-    fn accept(&mut self, read: reading::Read) -> Option<String> {
+    fn accept(&mut self, read: Read) -> Option<String> {
         let settings = Settings::of(&read.model);
         for notice in &settings.notices {
             log::error!("{notice}");
@@ -69,14 +113,14 @@ impl Supervisor {
         for text in reading::not_acted_on(&read) {
             log::warn!("{text}");
         }
-        let bundle = read.bundle;
-        self.save(&bundle, settings.save_dir.as_ref());
+        self.known_errors = errors(&read).collect();
         self.settings = settings;
-        self.bundle = bundle;
+        self.bundle = read.bundle;
         self.generation += 1;
+        self.save();
         let Some(role) = &self.role else {
             // Between two lives: the next one starts with the new text.
-            if self.start_at.is_none() && self.settings.failover {
+            if self.start_at.is_none() && self.wants_role() {
                 self.start_at = Some(0);
             }
             self.reload_done();
@@ -91,7 +135,7 @@ impl Supervisor {
         });
         match sent {
             Ok(()) => {
-                self.reloading = true;
+                self.reloading = Some(self.events.now() + TAKEOVER.as_nanos() as u64);
                 None
             }
             Err(error) => Some(format!("the role could not be told: {error}")),
@@ -100,7 +144,7 @@ impl Supervisor {
 
     /// The role has taken the new configuration over, or there is nothing to wait for.
     pub(super) fn reload_done(&mut self) {
-        self.reloading = false;
+        self.reloading = None;
         self.touch_reload_file(false);
         crate::systemd::ready();
         if std::mem::take(&mut self.reload_again) {
@@ -118,19 +162,18 @@ impl Supervisor {
         }
     }
 
-    /// `config_save_dir`: each accepted configuration, stamped.
-    fn save(&self, bundle: &config::Bundle, directory: Option<&PathBuf>) {
-        let Some(directory) = directory else { return };
+    /// `config_save_dir`: each configuration that is taken over, stamped.
+    pub(super) fn save(&self) {
+        let Some(directory) = &self.settings.save_dir else { return };
         let stamp = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
         let path = directory.join(format!("keepalived.conf.{stamp}.{}", self.generation));
-        let text = match std::fs::read(&bundle.path) {
+        let text = match std::fs::read(&self.bundle.path) {
             Ok(text) => text,
-            Err(error) => return log::warn!("{}: {error}", bundle.path.display()),
+            Err(error) => return log::warn!("{}: {error}", self.bundle.path.display()),
         };
-        let saved = sys::fsafe::replace(&path, &text, 0o600);
-        if let Err(error) = saved {
+        if let Err(error) = sys::fsafe::replace(&path, &text, 0o600) {
             log::warn!("config_save_dir: {}: {error}", path.display());
         }
     }
