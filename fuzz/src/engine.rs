@@ -341,7 +341,7 @@ fn mend_vrrp(flags: u8, payload: &mut [u8], source: IpAddr, destination: IpAddr)
     let Ok(packet) = wire::vrrp::Packet::new_checked(payload, wire::Family::of(&source)) else {
         return;
     };
-    let form = ChecksumForm::usual(packet.version());
+    let form = ChecksumForm::usual(packet.version(), packet.family());
     let sum = packet.compute_checksum(form, source, destination);
     payload[6..8].copy_from_slice(&sum.to_be_bytes());
 }

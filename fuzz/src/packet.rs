@@ -114,7 +114,7 @@ fn in_vrrp(data: &[u8], source: IpAddr, destination: IpAddr) {
         }
     }
     let Ok(repr) = vrrp::Repr::parse(&packet) else { return };
-    let form = form.unwrap_or(ChecksumForm::usual(packet.version()));
+    let form = form.unwrap_or(ChecksumForm::usual(packet.version(), packet.family()));
     let mut out = Vec::new();
     repr.emit(form, source, destination, &mut out);
     let again = vrrp::Packet::new_checked(&out, family).expect("what we emit");

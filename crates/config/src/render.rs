@@ -55,8 +55,7 @@ pub fn text(diagnostic: &Diagnostic, sources: &SourceMap, style: Style) -> Strin
     if let Some(suggestion) = &diagnostic.suggestion {
         let file = sources.file(suggestion.span.file);
         let (range, line) = lines(sources, suggestion.span.file, [suggestion.span]);
-        let at = suggestion.span.start as usize - range.start
-            ..suggestion.span.end as usize - range.start;
+        let at = within(suggestion.span, &range);
         let snippet = Snippet::source(masked(&file.text()[range]))
             .line_start(line)
             .path(file.path().to_string_lossy().into_owned())
@@ -132,8 +131,7 @@ fn snippets<'a>(
             .line_start(line)
             .path(source.path().to_string_lossy().into_owned());
         for (kind, span, text) in labels {
-            let at = span.start as usize - range.start..span.end as usize - range.start;
-            let annotation = kind.span(at);
+            let annotation = kind.span(within(span, &range));
             snippet = snippet.annotation(match text {
                 text if text.is_empty() => annotation,
                 text => annotation.label(text),
@@ -178,6 +176,12 @@ fn lines(
     let start = source.line_range(first).map_or(0, |range| range.start);
     let end = source.line_range(last).map_or(source.text().len(), |range| range.end);
     (start..end.max(start), first as usize)
+}
+
+/// Where a span is within whole lines. A line ends before its carriage returns, a span may not.
+fn within(span: Span, lines: &Range<usize>) -> Range<usize> {
+    let place = |at: u32| (at as usize).clamp(lines.start, lines.end) - lines.start;
+    place(span.start)..place(span.end)
 }
 
 /// The text with passwords and keys blotted out, byte for byte as long as before: findings end up

@@ -183,12 +183,17 @@ fn the_first_address_decides_the_family() {
 }
 
 #[test]
-fn ipv6_is_never_version_2() {
+fn ipv6_is_version_2_only_in_so_many_words() {
     let text = "vrrp_instance V {\n interface eth0\n version 2\n virtual_router_id 5\n \
                 virtual_ipaddress {\n fe80::5\n }\n}\n";
     let lowered = read(text);
+    assert_eq!(*lowered.model.vrrp[0].version, Version::V2);
+    // Keepalived has nothing to say about it, we have.
+    assert_eq!(codes(&lowered), []);
+    assert_eq!(lowered.diagnostics[0].code, Language::Conflict.into());
+    let lowered = read(&text.replace(" version 2\n", ""));
     assert_eq!(*lowered.model.vrrp[0].version, Version::V3);
-    assert_eq!(codes(&lowered), [Language::Conflict]);
+    assert!(lowered.diagnostics.is_empty());
 }
 
 #[test]

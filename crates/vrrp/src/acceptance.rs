@@ -227,7 +227,11 @@ fn check_v2_auth(router: &Router, packet: &Packet<'_>) -> Result<Option<u32>, Re
         return Err(Rejection::AuthTypeMismatch { got: got.into(), expected: expected.into() });
     }
     match &router.config.auth {
-        Auth::Pass(password) if !packet.vrrp.auth_data_is(&password.eight()) => {
+        // Over IPv6 there is a type and no data.
+        Auth::Pass(password)
+            if router.config.family == Family::V4
+                && !packet.vrrp.auth_data_is(&password.eight()) =>
+        {
             Err(Rejection::Password)
         }
         Auth::Ah(_) => {
@@ -264,7 +268,8 @@ fn check_checksum(router: &Router, packet: &Packet<'_>) -> Result<Option<bool>, 
     let old_possible = v3_over_v4
         && config.transport.is_unicast()
         && config.old_unicast_checksum != OldUnicastChecksum::Never;
-    if right(ChecksumForm::usual(config.version.number())) {
+    let family = packet.vrrp.family();
+    if right(ChecksumForm::usual(config.version.number(), family)) {
         return Ok(old_possible.then_some(false));
     }
     if old_possible && right(ChecksumForm::PseudoHeaderOfGroup) {

@@ -107,12 +107,12 @@ fn encode(
 ) -> Option<Transmit> {
     let config = &router.config;
     let form = match (config.version, config.family) {
-        (Version::V2, _) => ChecksumForm::Plain,
+        (Version::V2, Family::V4) => ChecksumForm::Plain,
         (Version::V3, Family::V4) if config.v3_checksum_as_v2 => ChecksumForm::Plain,
         (Version::V3, Family::V4) if speaks_old(router, destination) => {
             ChecksumForm::PseudoHeaderOfGroup
         }
-        (Version::V3, _) => ChecksumForm::PseudoHeader,
+        _ => ChecksumForm::PseudoHeader,
     };
     let message = router.template.as_mut()?;
     message.priority = priority;

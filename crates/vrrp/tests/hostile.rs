@@ -85,7 +85,7 @@ fn advert(version: Version) -> Vec<u8> {
     };
     let mut bytes = Vec::new();
     packet_header(255, message.buffer_len()).emit(&mut bytes).unwrap();
-    let form = codec::ChecksumForm::usual(version.number());
+    let form = codec::ChecksumForm::usual(version.number(), wire::Family::V4);
     message.emit(form, THEIRS.into(), codec::MULTICAST_V4.into(), &mut bytes);
     bytes
 }
@@ -274,7 +274,7 @@ proptest! {
         // One in 65,536 has a right checksum, and the right length besides.
         let view = codec::Packet::new_checked(&payload, wire::Family::V4).unwrap();
         let right = view.verify_checksum(
-            codec::ChecksumForm::usual(version.number()),
+            codec::ChecksumForm::usual(version.number(), wire::Family::V4),
             THEIRS.into(),
             codec::MULTICAST_V4.into(),
         );

@@ -100,7 +100,7 @@ fn in_vrrp(
     };
     write!(f, "{packet}")?;
     match packet.checksum_form(source, destination) {
-        Some(form) if form == vrrp::ChecksumForm::usual(packet.version()) => {}
+        Some(form) if form == vrrp::ChecksumForm::usual(packet.version(), packet.family()) => {}
         Some(form) => write!(f, " (checksum {form})")?,
         None => f.write_str(" (bad checksum)")?,
     }

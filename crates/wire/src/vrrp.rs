@@ -34,6 +34,16 @@ pub const TRAFFIC_CLASS: u8 = 0xc0;
 pub const HEADER_LEN: usize = 8;
 /// Bytes of version 2's authentication data, present whatever the type.
 pub const AUTH_LEN: usize = 8;
+
+/// Bytes of authentication data: version 2 over IPv4 always has them. No RFC describes version 2
+/// over IPv6; Keepalived, told to, sends it without them (and with the checksum that the kernel
+/// makes, pseudo-header included).
+const fn auth_len(version: u8, family: Family) -> usize {
+    match (version, family) {
+        (2, Family::V4) => AUTH_LEN,
+        _ => 0,
+    }
+}
 /// Addresses that fit into one advert.
 pub const MAX_ADDRESSES: usize = 255;
 
@@ -173,9 +183,9 @@ impl ChecksumForm {
     pub const ALL: [Self; 3] = [Self::PseudoHeader, Self::Plain, Self::PseudoHeaderOfGroup];
 
     /// The form that Keepalived uses for a version and family unless it is told otherwise.
-    pub const fn usual(version: u8) -> Self {
-        match version {
-            2 => Self::Plain,
+    pub const fn usual(version: u8, family: Family) -> Self {
+        match (version, family) {
+            (2, Family::V4) => Self::Plain,
             _ => Self::PseudoHeader,
         }
     }
@@ -290,10 +300,11 @@ impl<'a> Packet<'a> {
         u16::from_be_bytes([self.header[6], self.header[7]])
     }
 
-    /// The length that version, family and count ask for: `8 + n × 4|16`, and 8 more in version 2.
+    /// The length that version, family and count ask for: `8 + n × 4|16`, and 8 more in version 2
+    /// over IPv4.
     /// Any other version is measured as version 3.
     pub fn strict_len(&self) -> usize {
-        let auth = if self.version() == 2 { AUTH_LEN } else { 0 };
+        let auth = auth_len(self.version(), self.family);
         HEADER_LEN + usize::from(self.count()) * self.family.address_len() + auth
     }
 
@@ -346,7 +357,7 @@ impl<'a> Packet<'a> {
 
     /// Version 2: the authentication data, if they are present.
     pub fn auth_data(&self) -> Option<&'a [u8; AUTH_LEN]> {
-        if self.version() != 2 {
+        if auth_len(self.version(), self.family) == 0 {
             return None;
         }
         let start = HEADER_LEN + usize::from(self.count()) * self.family.address_len();
@@ -392,7 +403,7 @@ impl<'a> Packet<'a> {
     /// Which form makes the checksum right, if any does: to recognise what a peer uses, and to say
     /// so when it is not what we expect. The usual form wins where several fit.
     pub fn checksum_form(&self, source: IpAddr, destination: IpAddr) -> Option<ChecksumForm> {
-        let usual = ChecksumForm::usual(self.version());
+        let usual = ChecksumForm::usual(self.version(), self.family);
         std::iter::once(usual)
             .chain(ChecksumForm::ALL)
             .find(|&form| self.verify_checksum(form, source, destination))
@@ -499,7 +510,7 @@ impl Addresses {
             Family::V4 => crate::ipv4::HEADER_LEN,
             Family::V6 => 40,
         };
-        let auth = if version == 2 { AUTH_LEN } else { 0 };
+        let auth = auth_len(version, family);
         let fixed = ip + HEADER_LEN + auth + reserved;
         (mtu.saturating_sub(fixed) / family.address_len()).min(MAX_ADDRESSES)
     }
@@ -595,10 +606,7 @@ impl Repr {
 
     /// Bytes that [`emit`](Self::emit) appends.
     pub fn buffer_len(&self) -> usize {
-        let auth = match self.body {
-            Body::V2 { .. } => AUTH_LEN,
-            Body::V3 { .. } => 0,
-        };
+        let auth = auth_len(self.body.version(), self.addresses.family);
         HEADER_LEN + self.addresses.list.len() * self.addresses.family.address_len() + auth
     }
 
@@ -626,7 +634,7 @@ impl Repr {
                 IpAddr::V6(v6) => out.extend_from_slice(&v6.octets()),
             }
         }
-        if let Body::V2 { auth_data, .. } = &self.body {
+        if let (Body::V2 { auth_data, .. }, Family::V4) = (&self.body, self.addresses.family) {
             out.extend_from_slice(auth_data);
         }
         let sum = form.start(source, destination, len).bytes(&out[start..]).finish();

@@ -384,3 +384,24 @@ fn unsolicited_neighbor_advertisement_frame() {
         expected.emit(vip, ndp::ALL_NODES, out);
     });
 }
+
+/// Version 2 over IPv6, which no RFC describes, as Keepalived 2.2.7 sends it when told
+/// `version 2`: an authentication type without data, and the kernel's checksum.
+#[test]
+fn version_2_over_ipv6() {
+    let bytes = [
+        0x21, 0x47, 0x64, 0x01, 0x01, 0x01, 0xe2, 0x65, 0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0x71,
+    ];
+    let source: std::net::IpAddr = "fe80::cc5e:54ff:fe8a:4b1f".parse().unwrap();
+    let group: std::net::IpAddr = "ff02::12".parse().unwrap();
+    let packet = wire::vrrp::Packet::new_checked(&bytes, wire::Family::V6).unwrap();
+    packet.check_length_strict().unwrap();
+    let usual = wire::vrrp::ChecksumForm::usual(2, wire::Family::V6);
+    assert!(packet.verify_checksum(usual, source, group));
+    assert_eq!(packet.auth_data(), None);
+    let repr = wire::vrrp::Repr::parse(&packet).unwrap();
+    let mut out = Vec::new();
+    repr.emit(usual, source, group, &mut out);
+    assert_eq!(out, bytes);
+}

@@ -226,6 +226,15 @@ impl Keyword {
         self.role.exists() && !self.later
     }
 
+    /// Whether a block follows it.
+    pub fn opens_block(&self) -> bool {
+        match self.value {
+            Value::Block(_) | Value::Named(_) => true,
+            Value::Special { grammar, .. } => grammar.ends_with("{ … }"),
+            _ => false,
+        }
+    }
+
     /// How it is written, without its name.
     pub fn grammar(&self) -> String {
         match self.value {

@@ -133,17 +133,23 @@ impl Context<'_> {
         let mut version = resolve(&d.version, &g.version);
         if family == Family::V6 && version.value == Version::V2 {
             let because = d.family.map(|(_, span)| span);
-            if let Some((_, span)) = d.version {
-                let places = because.map(|span| (span, "IPv6"));
-                self.conflict(
-                    "IPv6 needs version 3 of the protocol".to_owned(),
-                    Some(span),
-                    places,
-                    "version 3 is used; Keepalived sends version 2 over IPv6, which no RFC describes",
-                );
-            }
-            if let Some(span) = because {
-                version.force(Version::V3, span);
+            match (d.version, because) {
+                // As Keepalived does: what stands in the instance itself is done.
+                (Some((_, span)), _) => {
+                    let mut told = Diagnostic::warning(
+                        Language::Conflict,
+                        "version 2 of the protocol is not made for IPv6",
+                    )
+                    .unnoticed()
+                    .at(span, "sent as Keepalived sends it, which no RFC describes")
+                    .help("other routers do not understand it; write `version 3` on all nodes");
+                    if let Some(because) = because {
+                        told = told.also(because, "IPv6");
+                    }
+                    self.report(told);
+                }
+                (None, Some(because)) => version.force(Version::V3, because),
+                (None, None) => {}
             }
         }
         version

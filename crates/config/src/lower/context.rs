@@ -75,11 +75,7 @@ impl<'a> Context<'a> {
         };
         self.standing(keyword, item.keyword.span);
         self.note_acting(at, keyword, item.keyword.span);
-        let opens = match keyword.value {
-            Value::Block(_) | Value::Named(_) => true,
-            Value::Special { grammar, .. } => grammar.ends_with("{ … }"),
-            _ => false,
-        };
+        let opens = keyword.opens_block();
         if opens && item.block.is_none() {
             self.report(
                 Diagnostic::error(

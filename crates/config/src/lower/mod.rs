@@ -76,8 +76,8 @@ pub fn lower(tree: &Tree, names: &dyn NameTables) -> Lowered {
         let Some(keyword) = cx.keyword(BlockId::Root, item) else { continue };
         match (keyword.name, &item.block) {
             ("global_defs", _) => {}
-            (_, None) => global.root(&mut cx, item, keyword),
-            (_, Some(_)) => blocks.push((item, keyword)),
+            (_, Some(_)) if keyword.opens_block() => blocks.push((item, keyword)),
+            _ => global.root(&mut cx, item, keyword),
         }
     }
     let (global, linkbeat) = global.finish();
