@@ -274,7 +274,7 @@ mod tests {
     fn unanswered_echoes_are_an_outage() {
         // Asked every millisecond; 1 to 4 were not answered.
         let sends = sends(&[0, 1, 2, 3, 4, 5]);
-        let last = Answer { sequence: 0, at: MS * 0 };
+        let last = Answer { sequence: 0, at: Duration::ZERO };
         assert_eq!(last.silence(MS * 5, 5, &sends, MS), MS * 5);
     }
 
@@ -285,7 +285,7 @@ mod tests {
         let last = Answer { sequence: 1, at: MS };
         assert_eq!(last.silence(MS * 10, 2, &sends, MS), MS);
         // One that was asked in time and answered late is an outage all the same.
-        let last = Answer { sequence: 0, at: MS * 0 };
+        let last = Answer { sequence: 0, at: Duration::ZERO };
         assert_eq!(last.silence(MS * 10, 1, &sends, MS), MS * 10);
     }
 
