@@ -46,7 +46,13 @@ fn advert() -> impl Strategy<Value = vrrp::Repr> {
 
 fn advert_of(most: usize) -> impl Strategy<Value = vrrp::Repr> {
     (any::<u8>(), any::<u8>(), addresses(most), body()).prop_map(
-        |(vrid, priority, addresses, body)| vrrp::Repr { vrid, priority, addresses, body },
+        |(vrid, priority, addresses, mut body)| {
+            // There are none over IPv6.
+            if let (Body::V2 { auth_data, .. }, Family::V6) = (&mut body, addresses.family()) {
+                *auth_data = [0; 8];
+            }
+            vrrp::Repr { vrid, priority, addresses, body }
+        },
     )
 }
 
