@@ -30,7 +30,8 @@ impl Role {
         let mut removed = Vec::new();
         let mut withdrawn = Vec::new();
         let mut details = Vec::new();
-        while let Some(output) = self.engine.poll_output() {
+        let mut begun = std::mem::take(&mut self.begun).into_iter();
+        while let Some(output) = begun.next().or_else(|| self.engine.poll_output()) {
             match output {
                 Output::Transmit(transmit) => transmits.push(transmit),
                 Output::Hold { router } => {
@@ -140,7 +141,7 @@ impl Role {
         self.pacer.retract(|frame| gone.contains(&(frame.ifindex, frame.address)));
     }
 
-    fn transmit(&mut self, transmits: &[Transmit]) {
+    pub(crate) fn transmit(&mut self, transmits: &[Transmit]) {
         let (kernel, ids, plan, places) = (&self.kernel, &self.ids, &self.plan, &self.places);
         let failures = self.sockets.send(transmits, |transmit| {
             let place = places.get(&transmit.router).and_then(|&place| plan.routers.get(place));

@@ -18,7 +18,7 @@ use sys::channel::Channel;
 use sys::clock::{Clock, unix_now};
 use sys::event_loop::{EventLoop, Interest, Ready, Token};
 use sys::signals::{Signal, Signals};
-use vrrp::{Engine, Input, Now, RouterId, Time, TrackKind};
+use vrrp::{Engine, Input, Now, Output, RouterId, Time, TrackKind};
 
 use crate::api::Api;
 use crate::extra::ExtraAnnouncements;
@@ -106,6 +106,8 @@ pub struct Role {
     pub(crate) config_time: status::Timestamp,
     pub(crate) started_at: status::Timestamp,
     pub(crate) reload_refused: Option<String>,
+    /// What the engine of a resumed role has said and what is not done yet; its adverts are sent.
+    pub(crate) begun: Vec<Output>,
     /// When VRRP begins (`vrrp_startup_delay`); `None` once it has.
     pub(crate) begin_at: Option<Time>,
     /// The supervisor is gone or said stop; what remains is to finish.
@@ -204,6 +206,7 @@ impl Role {
             config_time: stamp,
             started_at: stamp,
             reload_refused: None,
+            begun: Vec::new(),
             begin_at: None,
             stopping: false,
             stopped: false,

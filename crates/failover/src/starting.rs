@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use notify::Worker;
 use status::control::FromRole;
-use vrrp::{Input, TrackKind, TrackerState};
+use vrrp::{Input, Output, TrackKind, TrackerState};
 
 use crate::api::Api;
 use crate::kernel::{KernelState, Owner};
@@ -42,6 +42,7 @@ impl Machine for KernelState {
 
 impl Role {
     pub(crate) fn begin(&mut self) {
+        self.advertise_first();
         let waker = self.events.waker();
         let worker_waker = waker.clone();
         let mut worker_config = self.plan.worker.clone();
@@ -93,6 +94,21 @@ impl Role {
         self.keep();
         log::info!("Startup complete");
         self.say(&FromRole::Ready);
+    }
+
+    /// A master that comes back after a crash is missed already: its adverts go before everything
+    /// else.
+    fn advertise_first(&mut self) {
+        let mut transmits = Vec::new();
+        while let Some(output) = self.engine.poll_output() {
+            match output {
+                Output::Transmit(transmit) => transmits.push(transmit),
+                other => self.begun.push(other),
+            }
+        }
+        if !transmits.is_empty() {
+            self.transmit(&transmits);
+        }
     }
 
     pub(crate) fn start_engine(&mut self) {

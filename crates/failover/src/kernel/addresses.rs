@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
+use netlink::AddressFlags;
+
 #[derive(Debug, Default)]
 struct OnLink {
     /// In the order of arrival, which is the kernel's.
@@ -57,6 +59,23 @@ impl Addresses {
 
     pub(super) fn contains(&self, ifindex: u32, ip: IpAddr, prefix_len: u8) -> bool {
         self.links.get(&ifindex).is_some_and(|link| link.places.contains_key(&(ip, prefix_len)))
+    }
+
+    /// Whether it is there, by our own doing, as it shall be.
+    pub(super) fn is_set(&self, wanted: &netlink::Address) -> bool {
+        let link = self.links.get(&wanted.ifindex);
+        let place = link.and_then(|link| link.places.get(&(wanted.ip, wanted.prefix_len)));
+        let there = link.zip(place).and_then(|(link, place)| link.order.get(place));
+        there.is_some_and(|there| {
+            let flags = AddressFlags::SETTABLE;
+            there.is_ours()
+                && there.peer == wanted.peer
+                && (there.broadcast, there.scope) == (wanted.broadcast, wanted.scope)
+                && (there.flags & flags) == (wanted.flags & flags)
+                && wanted.label.as_ref().is_none_or(|label| there.label.as_ref() == Some(label))
+                && (there.preferred_lft, there.valid_lft)
+                    == (wanted.preferred_lft, wanted.valid_lft)
+        })
     }
 
     pub(super) fn has(&self, ip: IpAddr) -> bool {

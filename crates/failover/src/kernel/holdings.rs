@@ -140,6 +140,10 @@ impl KernelState {
         slot.held = true;
         for (index, piece) in slot.pieces.iter_mut().enumerate() {
             piece.budget = Budget::default();
+            // A life before ours may have put it there.
+            if let Some(Form::Address(address)) = &piece.form {
+                piece.set |= self.addresses.is_set(address);
+            }
             if let (Some(form), false) = (&piece.form, piece.set) {
                 self.queue.push_back(Job { request: form.add(), adds: Some((owner, index)) });
             }

@@ -263,11 +263,11 @@ fn old_news_of_our_own_removal_is_no_theft() {
 #[test]
 fn a_reload_sends_the_difference_only() {
     let mut bench = Bench::new();
-    bench.state.define(A, vips(&["198.51.100.7/24", "198.51.100.8/24", "2001:db8::7/64"]));
+    bench.state.define(A, vips(&["198.51.100.7/24", "198.51.100.8/24"]));
     bench.state.hold(A);
     bench.settle(at(1));
     let before = bench.requests();
-    bench.state.define(A, vips(&["198.51.100.7/24", "198.51.100.8/24", "2001:db8::7/64"]));
+    bench.state.define(A, vips(&["198.51.100.7/24", "198.51.100.8/24"]));
     bench.settle(at(2));
     assert_eq!(bench.requests(), before);
     bench.state.define(A, vips(&["198.51.100.9/24", "198.51.100.8/24"]));
@@ -397,6 +397,28 @@ fn leftovers_of_an_earlier_life_are_swept_and_strangers_are_not() {
     bench.state.sweep(A);
     bench.settle(at(1));
     assert_eq!(bench.addresses(), set(&["198.51.100.66/24@1"]));
+}
+
+#[test]
+fn a_next_life_that_holds_touches_nothing() {
+    let mut bench = Bench::new();
+    let held = holding(
+        " virtual_ipaddress {\n 198.51.100.7/24\n }
+ virtual_ipaddress_excluded {\n 2001:db8::7/64\n }",
+    );
+    bench.state.define(A, held.clone());
+    bench.state.hold(A);
+    bench.settle(at(1));
+    let before = bench.requests();
+    bench.state = KernelState::new(Box::new(bench.kernel.clone())).unwrap();
+    bench.state.define(A, held.clone());
+    bench.state.hold(A);
+    bench.settle(at(2));
+    assert_eq!(bench.requests(), before);
+    assert!(bench.state.state_of(A, What::Address, 1).0);
+    bench.state.withdraw(A);
+    bench.settle(at(3));
+    assert!(bench.addresses().is_empty());
 }
 
 #[test]
