@@ -1,0 +1,398 @@
+//! The whole role on real sockets and addresses, in a network namespace for each test. The role is
+//! a process of its own (this program once more), so that it can be killed.
+
+use std::fs::{File, OpenOptions};
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use config::{Bundle, Options as LoadOptions};
+use libtest_mimic::{Arguments, Trial};
+use netlink::{AddressFilter, Kernel as _, Monitor, MonitorEvent, Netlink};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, unshare};
+use standfast_failover::{Launch, Options, Role};
+use status::control::{FromRole, ToRole};
+use sys::channel::{Channel, Incoming};
+use sys::vrrp_socket::{Family, PROTOCOL_VRRP, Receiver, ReceiverConfig, RecvBatch};
+
+/// A test that takes longer has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+const ROLE: &str = "STANDFAST_TEST_ROLE";
+
+fn main() -> ExitCode {
+    if let Some(directory) = std::env::var_os(ROLE) {
+        return be_the_role(Path::new(&directory));
+    }
+    let mut arguments = Arguments::from_args();
+    // One after the other, in this thread: each has a namespace for itself.
+    arguments.test_threads = Some(1);
+    if !arguments.list
+        && let Err(error) = enter_namespaces()
+    {
+        eprintln!("NOT TESTED: this machine permits no network namespaces: {error}");
+        return ExitCode::SUCCESS;
+    }
+    let tests: [(&str, fn()); 7] = [
+        ("it_becomes_master_and_stops", it_becomes_master_and_stops),
+        ("a_killed_role_goes_on_as_master", a_killed_role_goes_on_as_master),
+        ("a_reload_touches_what_changed_only", a_reload_touches_what_changed_only),
+        ("an_address_that_is_removed_comes_back", an_address_that_is_removed_comes_back),
+        ("without_a_supervisor_it_gives_up", without_a_supervisor_it_gives_up),
+        ("released_things_are_gone", released_things_are_gone),
+        ("a_static_address_is_a_source", a_static_address_is_a_source),
+    ];
+    let trials = tests
+        .into_iter()
+        .map(|(name, test)| {
+            Trial::test(name, move || {
+                unshare(CloneFlags::CLONE_NEWNET).map_err(|error| error.to_string())?;
+                cable();
+                test();
+                Ok(())
+            })
+        })
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn enter_namespaces() -> nix::Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        let (uid, gid) = (nix::unistd::getuid(), nix::unistd::getgid());
+        unshare(CloneFlags::CLONE_NEWUSER)?;
+        let write = |file: &str, text: String| {
+            std::fs::write(format!("/proc/self/{file}"), text).expect("we own the namespace");
+        };
+        write("setgroups", "deny".to_owned());
+        write("uid_map", format!("0 {uid} 1"));
+        write("gid_map", format!("0 {gid} 1"));
+    }
+    unshare(CloneFlags::CLONE_NEWNET)
+}
+
+/// The other face of this program. The channel is its standard input.
+fn be_the_role(directory: &Path) -> ExitCode {
+    let launch: Launch =
+        serde_json::from_reader(File::open(directory.join("launch")).unwrap()).unwrap();
+    let store = OpenOptions::new().read(true).write(true).open(directory.join("store")).unwrap();
+    let channel = Channel::from_fd(std::io::stdin().as_fd().try_clone_to_owned().unwrap()).unwrap();
+    // SIGKILL of the tests' process must not leave roles behind: the channel's end tells them.
+    Role::new(launch, channel, store).unwrap().run().unwrap();
+    ExitCode::SUCCESS
+}
+
+fn ip(arguments: &str) {
+    let status = Command::new("ip").args(arguments.split(' ')).status().expect("iproute2 is there");
+    assert!(status.success(), "ip {arguments}");
+}
+
+/// `near` is the role's interface, `far` hears what it sends.
+fn cable() {
+    ip("link set lo up");
+    ip("link add near type veth peer name far");
+    ip("address add 198.51.100.1/24 dev near");
+    for end in ["near", "far"] {
+        sys::sysctl::swap(&format!("net/ipv4/conf/{end}/rp_filter"), "0").unwrap();
+        sys::sysctl::swap(&format!("net/ipv4/conf/{end}/accept_local"), "1").unwrap();
+        ip(&format!("link set {end} up"));
+    }
+    sys::sysctl::swap("net/ipv4/conf/all/rp_filter", "0").unwrap();
+}
+
+fn bundle(text: &str) -> Bundle {
+    config::load_text(text, &LoadOptions::default()).bundle
+}
+
+fn instance(name: &str, vrid: u8, vips: &str) -> String {
+    format!(
+        "vrrp_instance {name} {{\n interface near\n virtual_router_id {vrid}\n version 3
+ priority 200\n advert_int 0.1\n virtual_ipaddress {{\n{vips}\n }}\n}}\n"
+    )
+}
+
+struct Node {
+    directory: tempfile::TempDir,
+    role: Child,
+    channel: Option<Channel>,
+    news: Monitor,
+    kernel: Netlink,
+    removed: Vec<IpAddr>,
+}
+
+impl Node {
+    fn start(text: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        File::create(directory.path().join("store")).unwrap();
+        let news = Monitor::open().unwrap();
+        let (role, channel) = launch(directory.path(), text, 0, false);
+        let kernel = Netlink::open().unwrap();
+        Self { directory, role, channel: Some(channel), news, kernel, removed: Vec::new() }
+    }
+
+    /// Kills the role and starts it again with the same store.
+    fn crash(&mut self, text: &str) {
+        self.role.kill().unwrap();
+        self.role.wait().unwrap();
+        (self.role, self.channel) = {
+            let (role, channel) = launch(self.directory.path(), text, 1, false);
+            (role, Some(channel))
+        };
+    }
+
+    fn order(&self, order: &ToRole, descriptors: &[BorrowedFd<'_>]) {
+        let bytes = serde_json::to_vec(order).unwrap();
+        self.channel.as_ref().unwrap().send(&bytes, descriptors).unwrap();
+    }
+
+    fn await_word(&self, wanted: &FromRole) {
+        let channel = self.channel.as_ref().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match channel.receive().unwrap() {
+                Incoming::Message { bytes, .. } => {
+                    if serde_json::from_slice::<FromRole>(&bytes).unwrap() == *wanted {
+                        return;
+                    }
+                }
+                Incoming::Empty => wait(channel.as_fd(), deadline),
+                Incoming::Closed => panic!("the role is gone"),
+            }
+        }
+    }
+
+    fn has(&mut self, address: &str) -> bool {
+        let ip: IpAddr = address.parse().unwrap();
+        self.kernel.addresses(AddressFilter::default()).unwrap().iter().any(|a| a.ip == ip)
+    }
+
+    fn await_address(&mut self, address: &str, there: bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.has(address) != there {
+            wait(self.news.as_fd(), deadline);
+            self.hear();
+        }
+    }
+
+    /// Takes in what the kernel told.
+    fn hear(&mut self) {
+        while let Some(event) = self.news.next() {
+            if let MonitorEvent::AddressRemoved(address) = event {
+                self.removed.push(address.ip);
+            }
+        }
+    }
+
+    fn was_removed(&mut self, address: &str) -> bool {
+        self.hear();
+        self.removed.contains(&address.parse().unwrap())
+    }
+
+    fn await_end(&mut self) {
+        // The channel's end is the role's.
+        let channel = self.channel.take().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while !matches!(channel.receive().unwrap(), Incoming::Closed) {
+            wait(channel.as_fd(), deadline);
+        }
+        assert!(self.role.wait().unwrap().success());
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.role.kill();
+        let _ = self.role.wait();
+    }
+}
+
+fn launch(directory: &Path, text: &str, restarts: u32, release: bool) -> (Child, Channel) {
+    let launch = Launch {
+        generation: 1,
+        restarts,
+        release,
+        options: Options { dump_dir: PathBuf::from(directory), ..Options::default() },
+        bundle: bundle(text),
+    };
+    serde_json::to_writer(File::create(directory.join("launch")).unwrap(), &launch).unwrap();
+    let (ours, theirs) = Channel::pair().unwrap();
+    let role = Command::new(std::env::current_exe().unwrap())
+        .env(ROLE, directory)
+        .stdin(Stdio::from(theirs.as_fd().try_clone_to_owned().unwrap()))
+        .spawn()
+        .unwrap();
+    (role, ours)
+}
+
+/// Waits until there is something to read.
+fn wait(fd: BorrowedFd<'_>, deadline: Instant) {
+    let left = deadline.saturating_duration_since(Instant::now());
+    assert!(!left.is_zero(), "it takes too long");
+    let timeout = PollTimeout::try_from(left).unwrap();
+    poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], timeout).unwrap();
+}
+
+/// Hears the adverts at the far end.
+struct Ear {
+    receiver: Receiver,
+    batch: RecvBatch,
+    /// Number and priority of each advert.
+    heard: Vec<(u8, u8)>,
+}
+
+impl Ear {
+    fn new() -> Self {
+        let ifindex = nix::net::if_::if_nametoindex("far").unwrap();
+        let receiver = Receiver::open(&ReceiverConfig {
+            family: Family::V4,
+            protocol: PROTOCOL_VRRP,
+            ifindex: Some(ifindex),
+            local: None,
+            buffer: None,
+        })
+        .unwrap();
+        receiver.join([224, 0, 0, 18].into(), ifindex).unwrap();
+        Self { receiver, batch: RecvBatch::default(), heard: Vec::new() }
+    }
+
+    fn hear(&mut self) {
+        while self.receiver.receive(&mut self.batch).unwrap() > 0 {
+            for packet in self.batch.iter() {
+                // Behind the IPv4 header: version and type, number, priority.
+                self.heard.push((packet.bytes[21], packet.bytes[22]));
+            }
+        }
+    }
+
+    fn await_advert(&mut self, count: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        self.hear();
+        while self.heard.len() < count {
+            wait(self.receiver.as_fd(), deadline);
+            self.hear();
+        }
+    }
+
+    fn resignations(&mut self) -> usize {
+        self.hear();
+        self.heard.iter().filter(|(_, priority)| *priority == 0).count()
+    }
+}
+
+fn it_becomes_master_and_stops() {
+    let mut ear = Ear::new();
+    let mut node = Node::start(&instance("A", 51, "198.51.100.100/24"));
+    node.await_word(&FromRole::Ready);
+    node.await_address("198.51.100.100", true);
+    ear.await_advert(2);
+    assert_eq!(ear.heard[0], (51, 200));
+    assert_eq!(ear.resignations(), 0);
+    node.order(&ToRole::Stop, &[]);
+    node.await_end();
+    assert!(!node.has("198.51.100.100"));
+    assert!(node.has("198.51.100.1"));
+    assert_eq!(ear.resignations(), 1);
+}
+
+fn a_killed_role_goes_on_as_master() {
+    let text = instance("A", 51, "198.51.100.100/24");
+    let mut ear = Ear::new();
+    let mut node = Node::start(&text);
+    node.await_address("198.51.100.100", true);
+    ear.await_advert(2);
+    for _ in 0..3 {
+        node.crash(&text);
+        let heard = ear.heard.len();
+        node.await_word(&FromRole::Ready);
+        // At once, not after a master-down time: it must be there by the time that it is ready.
+        ear.hear();
+        assert!(ear.heard.len() > heard);
+        ear.await_advert(heard + 3);
+    }
+    assert!(!node.was_removed("198.51.100.100"));
+    assert!(node.has("198.51.100.100"));
+    assert_eq!(ear.resignations(), 0);
+}
+
+fn a_reload_touches_what_changed_only() {
+    let mut ear = Ear::new();
+    let mut node = Node::start(&instance("A", 51, "198.51.100.100/24\n198.51.100.101/24"));
+    node.await_address("198.51.100.101", true);
+    let next = instance("Renamed", 51, "198.51.100.100/24\n198.51.100.102/24")
+        + &instance("B", 52, "198.51.100.200/24");
+    let file = sys::memfd::sealed("next", &serde_json::to_vec(&bundle(&next)).unwrap()).unwrap();
+    node.order(&ToRole::Reload { generation: 2 }, &[file.as_fd()]);
+    node.await_word(&FromRole::Reloaded { generation: 2 });
+    assert!(node.has("198.51.100.102"));
+    assert!(!node.has("198.51.100.101"));
+    node.await_address("198.51.100.200", true);
+    assert!(!node.was_removed("198.51.100.100"));
+    assert_eq!(ear.resignations(), 0);
+    // One that is no longer configured resigns.
+    let file = sys::memfd::sealed(
+        "last",
+        &serde_json::to_vec(&bundle(&instance("B", 52, "198.51.100.200/24"))).unwrap(),
+    )
+    .unwrap();
+    node.order(&ToRole::Reload { generation: 3 }, &[file.as_fd()]);
+    node.await_word(&FromRole::Reloaded { generation: 3 });
+    node.await_address("198.51.100.100", false);
+    assert_eq!(ear.resignations(), 1);
+    assert!(!node.was_removed("198.51.100.200"));
+}
+
+fn an_address_that_is_removed_comes_back() {
+    let mut node = Node::start(&instance("A", 51, "198.51.100.100/24"));
+    let mut ear = Ear::new();
+    node.await_address("198.51.100.100", true);
+    for _ in 0..3 {
+        ip("address delete 198.51.100.100/24 dev near");
+        node.await_address("198.51.100.100", true);
+    }
+    assert_eq!(ear.resignations(), 0);
+}
+
+fn without_a_supervisor_it_gives_up() {
+    let mut ear = Ear::new();
+    let mut node = Node::start(&instance("A", 51, "198.51.100.100/24"));
+    node.await_address("198.51.100.100", true);
+    drop(node.channel.take());
+    node.await_address("198.51.100.100", false);
+    assert!(node.role.wait().unwrap().success());
+    assert_eq!(ear.resignations(), 1);
+}
+
+fn released_things_are_gone() {
+    let text = instance(
+        "A",
+        51,
+        "198.51.100.100/24\n }\n virtual_rules {\n from 203.0.113.0/24 table 5 priority 500",
+    );
+    let mut node = Node::start(&text);
+    node.await_address("198.51.100.100", true);
+    node.role.kill().unwrap();
+    node.role.wait().unwrap();
+    assert!(node.has("198.51.100.100"));
+    let (mut role, channel) = launch(node.directory.path(), &text, 5, true);
+    assert!(role.wait().unwrap().success());
+    drop(channel);
+    assert!(!node.has("198.51.100.100"));
+    assert!(node.has("198.51.100.1"));
+    let rules = node.kernel.rules(None).unwrap();
+    assert!(rules.iter().all(|rule| rule.priority != Some(500)));
+}
+
+/// An address that the role itself has set is as good as any other.
+fn a_static_address_is_a_source() {
+    ip("address flush dev near");
+    let text = "static_ipaddress {\n 203.0.113.1/24 dev near\n}\n".to_owned()
+        + &instance("A", 51, "198.51.100.100/24");
+    let mut ear = Ear::new();
+    let mut node = Node::start(&text);
+    node.await_address("198.51.100.100", true);
+    ear.await_advert(1);
+    node.order(&ToRole::Stop, &[]);
+    node.await_end();
+    assert!(!node.has("203.0.113.1"));
+}
