@@ -1,6 +1,9 @@
 //! From the checked model to what each part of the role is told: the engine, the worker, and the
 //! kernel state of each virtual router. Nothing is done here, only decided.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;

@@ -177,7 +177,7 @@ impl Node {
 
     /// Takes in what the kernel told.
     fn hear(&mut self) {
-        while let Some(event) = self.news.next() {
+        for event in self.news.by_ref() {
             if let MonitorEvent::AddressRemoved(address) = event {
                 self.removed.push(address.ip);
             }
