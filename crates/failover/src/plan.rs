@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use config::model::Model;
-use config::model::vrrp as m;
+use config::model::vrrp::{self as m, OwnDevice};
 use config::model::{Address, Instance, Route, Rule, SyncGroup, Tracked, Tracks};
 use notify::event::NotifyScript;
 use notify::settings::WorkerConfig;
@@ -276,6 +276,14 @@ fn router_config(
 
 /// The address that adverts of this instance come from, if it is there.
 pub(crate) fn source(instance: &Instance, family: Family, machine: &dyn Machine) -> Option<IpAddr> {
+    // An ipvlan that has an address of its own speaks from it.
+    if let Some(OwnDevice::Ipvlan { address: Some(own), .. }) =
+        instance.own_device.as_ref().map(|device| &device.value)
+        && instance.source.value.is_none()
+        && m::Family::of(&own.address) == instance.family
+    {
+        return Some(own.address);
+    }
     match instance.source.value {
         // Unless `track_src_ip` is there, a configured address is used whether or not it exists.
         Some(address) => {

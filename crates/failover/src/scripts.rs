@@ -135,7 +135,10 @@ pub(crate) fn worker_config(
     resolver: &Resolver<'_>,
     notices: &mut Vec<String>,
 ) -> WorkerConfig {
-    let mut out = WorkerConfig::default();
+    let mut out = WorkerConfig {
+        process_events_buffer: model.global.buffers.process_monitor.size.map(|n| n as usize),
+        ..WorkerConfig::default()
+    };
     let all =
         || model.vrrp.iter().map(|i| &i.tracks).chain(model.sync_groups.iter().map(|g| &g.tracks));
     for fifo in [&model.global.notify_fifo, &model.global.vrrp_notify_fifo].into_iter().flatten() {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use config::model::Instance;
 use config::model::Model;
 use config::model::vrrp::{Family, IpvlanMode, OwnDevice};
-use netlink::{AddrGenMode, IpvlanFlags, MacvlanMode, Request};
+use netlink::{AddMode, AddrGenMode, IpvlanFlags, MacvlanMode, Request};
 
 use crate::kernel::KernelState;
 
@@ -56,6 +56,10 @@ impl Devices {
                 let mut requests =
                     vec![Request::SetAddrGenMode { ifindex, mode: AddrGenMode::None }];
                 requests.push(Request::SetLinkUp { ifindex });
+                if let OwnDevice::Ipvlan { address: Some(own), .. } = device {
+                    let address = netlink::Address::new(ifindex, own.address, own.prefix);
+                    requests.push(Request::AddAddress { address, mode: AddMode::Replace });
+                }
                 for error in kernel.kernel().apply(&requests).into_iter().filter_map(Result::err) {
                     notices.push(format!("({}) {name}: {error}", instance.name));
                 }

@@ -204,6 +204,15 @@ fn a_vmac_sends_and_holds_unless_told_to_send_by_the_base() {
 }
 
 #[test]
+fn an_ipvlan_speaks_from_its_own_address_if_it_has_one() {
+    let (_, plan) = plan_of(&instance(" use_ipvlan ipv51 198.51.100.51/24"));
+    assert_eq!(plan.engine.routers[0].source, Some([198, 51, 100, 51].into()));
+    assert_eq!(plan.routers[0].holding.device.as_deref(), Some("ipv51"));
+    let (_, plan) = plan_of(&instance(" use_ipvlan ipv51"));
+    assert_eq!(plan.engine.routers[0].source, Some([198, 51, 100, 1].into()));
+}
+
+#[test]
 fn groups_and_paces_are_taken_over() {
     let (_, plan) = plan_of(
         &("global_defs {\n vrrp_garp_interval 0.05\n}\n\
