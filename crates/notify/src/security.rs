@@ -116,7 +116,8 @@ pub struct Resolved {
 pub enum Finding {
     /// The line holds no word at all. Fatal.
     Empty,
-    /// No such user. Fatal.
+    /// No such user; with [`Policy::script_security`] also when none is named and there is no
+    /// `keepalived_script`. Fatal.
     UnknownUser(String),
     /// No such group. Fatal.
     UnknownGroup(String),
@@ -178,7 +179,8 @@ pub enum Finding {
         /// The word.
         word: String,
     },
-    /// Runs as root because neither `script_user` nor a user `keepalived_script` exists.
+    /// Runs as root because neither `script_user` nor a user `keepalived_script` exists, and
+    /// security was not asked for.
     RunsAsRoot,
 }
 
@@ -384,7 +386,10 @@ fn runner(
         }
         None => {
             let entry = system.user(DEFAULT_USER);
-            if entry.is_none() && own_uid == 0 {
+            if entry.is_none() && policy.script_security {
+                // Security was asked for: root is no substitute for the user who should run it.
+                findings.push(Finding::UnknownUser(DEFAULT_USER.to_owned()));
+            } else if entry.is_none() && own_uid == 0 {
                 findings.push(Finding::RunsAsRoot);
             }
             entry

@@ -109,10 +109,21 @@ fn the_default_user_runs_scripts_and_its_absence_is_told() {
     assert_eq!(found.command.unwrap().run_as.ids, Some((990, 990)));
 
     fake.users.clear();
-    let found = resolve(&words, None, &policy(), &fake);
+    let found = resolve(&words, None, &Policy::default(), &fake);
     assert!(found.runs_as_root());
     assert_eq!(found.findings, [Finding::RunsAsRoot]);
     assert!(found.command.is_some());
+}
+
+#[test]
+fn with_security_root_does_not_stand_in_for_the_default_user() {
+    let mut fake = Fake::new();
+    fake.users.clear();
+    let words = ["/usr/bin/check".to_owned()];
+    let found = resolve(&words, None, &policy(), &fake);
+    assert_eq!(found.findings, [Finding::UnknownUser("keepalived_script".into())]);
+    assert_eq!(found.command, None);
+    assert!(as_root(&mut fake, "/usr/bin/check", &policy()).command.is_some());
 }
 
 #[test]
