@@ -77,8 +77,7 @@ pub(crate) fn run(request: &Request) -> u8 {
         Format::Json => json(&checked, compared.as_ref()),
         Format::Text => text(&checked, compared.as_ref(), Style { colour, ..Style::default() }),
     };
-    // A reader that went away (`| head`) is no error.
-    let _ = std::io::stdout().lock().write_all(out.as_bytes());
+    crate::print(&out);
     if unreadable {
         return UNREADABLE;
     }
@@ -124,15 +123,12 @@ fn text(checked: &[Checked], compared: Option<&Paired>, style: Style) -> String 
     for file in checked {
         let path = file.loaded.bundle.path.display();
         // Writing to a String cannot fail.
-        let _ = match render::summary(&file.findings).as_str() {
-            "" => writeln!(out, "{path}: nothing found"),
-            summary => writeln!(out, "{path}: {summary}"),
-        };
+        let _ = writeln!(out, "{path}: {}", render::summary(&file.findings));
     }
     if let Some(paired) = compared {
-        let _ = match render::summary(&paired.diagnostics).as_str() {
-            "" => writeln!(out, "together: they agree"),
-            summary => writeln!(out, "together: {summary}"),
+        let _ = match paired.diagnostics.as_slice() {
+            [] => writeln!(out, "together: they agree"),
+            some => writeln!(out, "together: {}", render::summary(some)),
         };
     }
     out
@@ -162,12 +158,28 @@ fn compare(checked: &[Checked]) -> Paired {
     pair::check(&nodes)
 }
 
+/// The widest line of an explanation.
+const EXPLANATION_WIDTH: usize = 80;
+
 /// `--explain CODE`.
 fn explain(code: &str) -> u8 {
     match Code::find(code) {
         Some(code) => {
-            println!("{} {}\n\n{}", code.id(), code.name(), code.explanation());
-            0
+            let mut out = format!("{} {}\n\n", code.id(), code.name());
+            let mut column = 0;
+            for word in code.explanation().split(' ') {
+                let length = word.chars().count();
+                if column > 0 && column + 1 + length > EXPLANATION_WIDTH {
+                    out.push('\n');
+                    column = 0;
+                } else if column > 0 {
+                    out.push(' ');
+                    column += 1;
+                }
+                out.push_str(word);
+                column += length;
+            }
+            crate::print(&(out + "\n"))
         }
         None => {
             eprintln!("there is no finding {code}; they look like SF0101 or unknown-keyword");
@@ -197,8 +209,7 @@ pub(crate) fn keywords(word: Option<&str>) -> u8 {
         eprintln!("no keyword contains {}", word.unwrap_or_default());
         return 1;
     }
-    let _ = std::io::stdout().lock().write_all(out.as_bytes());
-    0
+    crate::print(&out)
 }
 
 fn describe(keyword: &Keyword, wide: bool, out: &mut String) {

@@ -13,7 +13,7 @@ use sys::channel::{Channel, Incoming};
 use sys::event_loop::{EventLoop, Interest};
 use sys::process::{Child, Command, Stdio};
 
-use super::{ROLE_CHANNEL, ROLE_END};
+use super::{PROCESS_NAME, ROLE_CHANNEL, ROLE_END};
 
 /// SIGKILL's number.
 const SIGKILL: i32 = 9;
@@ -28,7 +28,8 @@ pub(super) struct Role {
 }
 
 impl Role {
-    /// Starts the failover role.
+    /// Starts the failover role. In the background its standard output and error are nowhere:
+    /// whoever reads ours until its end, as `$(keepalived)` does, must not wait for the role.
     ///
     /// # Errors
     /// Out of processes, descriptors or memory.
@@ -36,18 +37,19 @@ impl Role {
         launch: &Launch,
         store: &File,
         name: Option<&str>,
+        foreground: bool,
         events: &EventLoop,
     ) -> io::Result<Self> {
+        let output = || if foreground { Stdio::Inherit } else { Stdio::Null };
         let text = serde_json::to_vec(launch).map_err(io::Error::other)?;
         let launch = sys::memfd::sealed("standfast-launch", &text)?;
         let (ours, theirs) = Channel::pair()?;
         let inherited: OwnedFd = theirs.as_fd().try_clone_to_owned()?;
         let child = Command::itself()
-            // What ps shows; scripts look for keepalived there.
-            .name(name.unwrap_or("keepalived"))
+            .name(name.unwrap_or(PROCESS_NAME))
             .args([ROLE_WORD, "failover"])
-            .stdout(Stdio::Inherit)
-            .stderr(Stdio::Inherit)
+            .stdout(output())
+            .stderr(output())
             .descriptor(inherited, fd::CHANNEL)
             .descriptor(store.try_clone()?.into(), fd::STORE)
             .descriptor(launch.into(), fd::LAUNCH)

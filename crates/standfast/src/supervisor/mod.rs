@@ -36,6 +36,9 @@ const SIGNALS: Token = Token(1);
 const ROLE_CHANNEL: Token = Token(2);
 const ROLE_END: Token = Token(3);
 
+/// What `ps` calls our processes unless the configuration names them.
+const PROCESS_NAME: &str = "keepalived";
+
 /// Exit statuses of the daemon (Keepalived's).
 pub(crate) mod exit {
     /// A planned stop.
@@ -222,9 +225,8 @@ impl Supervisor {
                 return Err(fatal(&format!("pid file {}", paths.pid.display()), &error));
             }
         };
-        if let Some(name) = &settings.name {
-            sys::process::set_name(name);
-        }
+        // Scripts look for the process by this name, whatever the program's file is called.
+        sys::process::set_name(settings.name.as_deref().unwrap_or(PROCESS_NAME));
         if options.core_dump
             && let Err(error) = sys::limits::allow_core_dumps()
         {
@@ -360,7 +362,7 @@ impl Supervisor {
             bundle: self.bundle.clone(),
         };
         let name = self.settings.failover_name.as_deref();
-        match Role::start(&launch, &self.store, name, &self.events) {
+        match Role::start(&launch, &self.store, name, self.options.foreground, &self.events) {
             Ok(role) => {
                 log::info!("Starting VRRP child process, pid={}", role.id());
                 match &mut self.role_pid_file {
