@@ -59,7 +59,7 @@ impl Stage {
     pub(crate) fn stop(&self, node: usize) -> Duration {
         let at = self.lab.now();
         let daemon = self.lab.daemon(node);
-        let (status, _) = daemon.stop(Duration::from_secs(8)).expect("ends after SIGTERM");
+        let (status, _) = daemon.stop(Duration::from_secs(15)).expect("ends after SIGTERM");
         assert!(status.success(), "n{node} ended with {status}");
         at
     }

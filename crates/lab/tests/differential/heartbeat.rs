@@ -1,0 +1,81 @@
+//! Does the machine still run us? Two threads want to be served every 10 ms and note when they
+//! were late. Protocol timers of fractions of a second cannot be judged on a machine that stands
+//! still for longer.
+//!
+//! The first wants a processor. The second asks the kernel about an interface, which needs the
+//! lock that all network namespaces share: whoever adds an address somewhere waits for it as well,
+//! however idle the processors are.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
+};
+
+/// A delay that the scenarios' time limits allow for.
+pub(crate) const TOLERATED: Duration = Duration::from_millis(250);
+
+const BEAT: Duration = Duration::from_millis(10);
+
+/// Beats that came too late: when they began, and how late they were.
+static LATE: Mutex<Vec<(Instant, Duration)>> = Mutex::new(Vec::new());
+
+/// Starts the heartbeat; it beats until the process ends.
+pub(crate) fn start() {
+    thread::spawn(|| {
+        loop {
+            beat(|| thread::sleep(BEAT));
+        }
+    });
+    thread::spawn(|| {
+        let Ok(route) = socket(
+            AddressFamily::Netlink,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC,
+            SockProtocol::NetlinkRoute,
+        ) else {
+            return;
+        };
+        loop {
+            thread::sleep(BEAT);
+            beat(|| ask(&route));
+        }
+    });
+}
+
+/// The longest delay of a beat that ended after `since`.
+pub(crate) fn longest_stall(since: Instant) -> Duration {
+    let list = LATE.lock().unwrap_or_else(PoisonError::into_inner);
+    let later = list.iter().filter(|(began, late)| *began + *late >= since);
+    later.map(|(_, late)| *late).max().unwrap_or_default()
+}
+
+fn beat(served: impl FnOnce()) {
+    let begin = Instant::now();
+    served();
+    let late = begin.elapsed().saturating_sub(BEAT);
+    if late > BEAT * 2 {
+        LATE.lock().unwrap_or_else(PoisonError::into_inner).push((begin, late));
+    }
+}
+
+/// RTM_GETLINK for the first interface, and the answer.
+fn ask(route: &OwnedFd) {
+    const RTM_GETLINK: u16 = 18;
+    const NLM_F_REQUEST: u16 = 1;
+    let mut request = Vec::with_capacity(32);
+    request.extend(32_u32.to_ne_bytes());
+    request.extend(RTM_GETLINK.to_ne_bytes());
+    request.extend(NLM_F_REQUEST.to_ne_bytes());
+    request.extend([0; 8]);
+    // struct ifinfomsg: the index is its third word's place.
+    request.extend([0; 4]);
+    request.extend(1_i32.to_ne_bytes());
+    request.extend([0; 8]);
+    if send(route.as_raw_fd(), &request, MsgFlags::empty()).is_ok() {
+        let _ = recv(route.as_raw_fd(), &mut [0; 8192], MsgFlags::empty());
+    }
+}
