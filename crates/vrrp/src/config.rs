@@ -455,7 +455,8 @@ pub struct Track {
     /// while it is up, negative subtracts while it is down; a value is multiplied by it, and a
     /// product of -254 or less means FAULT.
     pub weight: Option<i32>,
-    /// Swaps up and down; for a value, the sign.
+    /// Turns the sign of what it adds: a positive weight is subtracted while it is up, a negative
+    /// one added while it is down. Without weight, FAULT while it is up.
     pub reverse: bool,
     /// The router stays in INIT while this is [`TrackerState::Unknown`]. Counts only without weight.
     pub holds_init: bool,

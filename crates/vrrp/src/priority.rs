@@ -108,12 +108,13 @@ fn effect(track: &Track, state: TrackerState) -> (i64, bool) {
             if product <= -FAULT_AT { (0, true) } else { (product.min(FAULT_AT), false) }
         }
         TrackerState::Up | TrackerState::Down => {
-            let up = (state == TrackerState::Up) != track.reverse;
-            if !up && weight.abs() >= FAULT_AT {
+            let up = state == TrackerState::Up;
+            if up == track.reverse && weight.abs() >= FAULT_AT {
                 return (0, true);
             }
-            // Positive adds while up, negative subtracts while down.
-            (if up == (weight > 0) { weight } else { 0 }, false)
+            // Positive counts while up, negative while down; reverse turns what it adds, not when.
+            let adds = if up == (weight > 0) { weight } else { 0 };
+            (if track.reverse { -adds } else { adds }, false)
         }
     }
 }
@@ -142,9 +143,10 @@ mod tests {
             (Some(10), false, Down, (0, false)),
             (Some(-10), false, Up, (0, false)),
             (Some(-10), false, Down, (-10, false)),
-            (Some(10), true, Up, (0, false)),
-            (Some(10), true, Down, (10, false)),
-            (Some(-10), true, Up, (-10, false)),
+            (Some(10), true, Up, (-10, false)),
+            (Some(10), true, Down, (0, false)),
+            (Some(-10), true, Up, (0, false)),
+            (Some(-10), true, Down, (10, false)),
             (Some(-10), true, Unknown, (0, false)),
             (None, false, Up, (0, false)),
             (None, false, Down, (0, true)),
@@ -162,6 +164,8 @@ mod tests {
             (Some(1), true, Value(i64::MIN), (254, false)),
             (Some(-254), false, Down, (0, true)),
             (Some(-254), false, Up, (0, false)),
+            (Some(-254), true, Up, (0, true)),
+            (Some(254), true, Down, (0, false)),
         ];
         for (weight, reverse, state, expected) in cases {
             assert_eq!(
