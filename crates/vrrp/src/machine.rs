@@ -175,7 +175,10 @@ impl Engine {
             // Peers must learn where our source address is now (Keepalived #1283).
             self.out(Output::Announce { router: id, what: Announced::Source, repeat: 1 });
         }
-        self.notify(id, NotifyKind::Backup);
+        // An owner goes from INIT to MASTER (RFC 9568 §6.4.1): nobody is told of the instant between.
+        if !owner {
+            self.notify(id, NotifyKind::Backup);
+        }
     }
 
     /// The master-down timer ran out (RFC 9568 §6.4.2).

@@ -105,6 +105,7 @@ fn an_owner_is_master_at_once() {
     lan.boot(0);
     let waited = until(&mut lan, |lan| lan.state(0, V) == Master);
     assert!(waited < 0.01, "{waited}");
+    assert_eq!(fifo(&mut lan, 0), ["INSTANCE V MASTER 255"]);
 }
 
 #[test]
