@@ -20,6 +20,7 @@ use std::time::Duration;
 use config::Bundle;
 use failover::{LogOptions, Options as RoleOptions};
 use status::control::{Dump, FromRole, ToRole};
+use sys::caps::{self, Capability};
 use sys::clock::Clock;
 use sys::daemon::Starting;
 use sys::event_loop::{EventLoop, Interest, Ready, Token};
@@ -45,8 +46,10 @@ pub(crate) mod exit {
     pub(crate) const OK: u8 = 0;
     /// Something essential failed.
     pub(crate) const FATAL: u8 = 1;
-    /// The configuration cannot be run, or the role cannot work with it on this machine.
+    /// The configuration cannot be run.
     pub(crate) const CONFIG: u8 = 2;
+    /// A permission is missing.
+    pub(crate) const PERMISSION: u8 = 4;
     /// The configuration cannot be read.
     pub(crate) const NO_CONFIG: u8 = 6;
 }
@@ -414,7 +417,12 @@ impl Supervisor {
                 FromRole::Status { text } => crate::systemd::status(&text),
                 FromRole::Fatal { reason } => {
                     log::error!("the failover role cannot work here: {reason}");
-                    self.exit = exit::CONFIG;
+                    let needed = [Capability::NetAdmin, Capability::NetRaw];
+                    self.exit = if needed.into_iter().all(caps::has) {
+                        exit::FATAL
+                    } else {
+                        exit::PERMISSION
+                    };
                     self.stopping = true;
                     self.kill_in(self.settings.child_wait);
                 }
@@ -443,6 +451,8 @@ impl Supervisor {
         if self.stopping {
             match ended {
                 Some(status) if status.success() => {}
+                // It said that it cannot work here, and no life before it could.
+                _ if !self.ready && self.exit != exit::OK => {}
                 _ => {
                     // It was killed on the way out: clean up behind it.
                     log::error!("the failover role did not end well; cleaning up behind it");

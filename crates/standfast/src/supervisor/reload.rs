@@ -4,6 +4,7 @@
 //! does not have, is refused: a slip in an editor must not take an address away. An error that was
 //! let pass at the start may stay, and so may words that are unknown.
 
+use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
 use config::checks::{Environment as _, Interface};
@@ -59,6 +60,7 @@ impl Supervisor {
             Err(error) => Some(error),
             Ok(read) => {
                 reading::log_findings(&read);
+                self.write_findings(&read);
                 self.objection(&read).or_else(|| self.accept(read))
             }
         };
@@ -70,6 +72,20 @@ impl Supervisor {
                 log::error!("Reload refused, the running configuration stays: {reason}");
             }
             self.reload_done();
+        }
+    }
+
+    /// `reload_check_config LOGFILE`. We check before every reload; the file is what it adds.
+    fn write_findings(&self, read: &Read) {
+        let Some(path) = &self.settings.check_log else { return };
+        let mut text = String::new();
+        for finding in &read.findings {
+            text.push_str(&reading::line(finding, &read.sources));
+            text.push('\n');
+        }
+        let file = sys::fsafe::append(path, 0o600);
+        if let Err(error) = file.and_then(|mut file| file.write_all(text.as_bytes())) {
+            log::warn!("reload_check_config: {}: {error}", path.display());
         }
     }
 

@@ -36,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) failover_name: Option<String>,
     /// `reload_file`.
     pub(crate) reload_file: Option<PathBuf>,
+    /// `reload_check_config`: where a reload's findings are written too.
+    pub(crate) check_log: Option<PathBuf>,
     /// `config_save_dir`.
     pub(crate) save_dir: Option<PathBuf>,
     /// What was said about scripts that cannot be run.
@@ -80,6 +82,7 @@ impl Settings {
                 .clone()
                 .or_else(|| names.distinct.then(|| "keepalived_vrrp".to_owned())),
             reload_file: global.reload.file.clone(),
+            check_log: global.reload.check_config.clone().filter(|p| p != Path::new("/dev/null")),
             save_dir: global.config_save_dir.clone(),
             notices,
         }

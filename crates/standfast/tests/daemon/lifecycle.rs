@@ -17,6 +17,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("in_the_background_it_returns_when_ready", background),
     ("in_the_background_failures_are_told", background_failures),
     ("what_keepalived_does_not_start_does_not_start", fatal_starts),
+    ("a_missing_permission_has_its_status", no_permission),
     ("an_interface_that_is_missing_is_taken_up_later", missing_interface),
     ("startup_and_shutdown_scripts_run_and_time_out", scripts),
     ("processes_have_the_names_that_scripts_look_for", process_names),
@@ -123,6 +124,15 @@ fn fatal_starts(stage: &mut Stage) {
     let output = stage.run("keepalived", &["-n", "-l", "-G", "-f", "/run/nothing.conf"]);
     assert_eq!(output.status.code(), Some(6));
     assert!(text(&output.stderr).contains("/run/nothing.conf"));
+}
+
+fn no_permission(stage: &mut Stage) {
+    stage.write(CONFIG_PATH, CONFIG);
+    let command = "exec setpriv --bounding-set=-net_admin,-net_raw --inh-caps=-net_admin,-net_raw \
+                   /run/lab/keepalived -n -l -G -f /run/keepalived.conf 2>/run/said";
+    let output = stage.lab.node(1).feed(&["sh", "-c", &format!("({command}); echo $?")], "");
+    assert_eq!(output.expect("a shell").trim(), "4", "{}", stage.lab.read(1, "/run/said"));
+    assert!(stage.lab.read(1, "/run/said").contains("CAP_NET_ADMIN"));
 }
 
 fn missing_interface(stage: &mut Stage) {

@@ -13,6 +13,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_storm_ends_with_the_last_file", storm),
     ("each_configuration_is_saved", saved),
     ("what_cannot_change_is_refused", unchangeable),
+    ("the_check_has_its_log_and_the_reload_its_file", check_log),
 ];
 
 const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 101));
@@ -109,4 +110,19 @@ fn unchangeable(stage: &mut Stage) {
         stage.wait_line_since(&format!("{word} cannot be changed"), since);
     }
     assert!(stage.lab.holds(1, VIP));
+}
+
+fn check_log(stage: &mut Stage) {
+    let config = format!(
+        "global_defs {{\n reload_check_config /run/check.log\n reload_file /run/reloading\n}}\n{CONFIG}"
+    );
+    stage.start(&config);
+    let since = stage.reload(&config.replace(" 51", " 999"));
+    stage.wait_line_since("Reload refused", since);
+    assert!(stage.lab.read(1, "/run/check.log").contains("not 999"));
+    let since = stage.reload(&config);
+    stage.wait_line_since("Reload complete", since);
+    // It is there while the reload is under way, and gone when the supervisor knows of its end.
+    let gone = || (!stage.exists("/run/reloading")).then_some(());
+    assert!(lab::journal::wait_until(LIMIT, gone).is_some());
 }
