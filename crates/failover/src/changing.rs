@@ -262,10 +262,12 @@ impl Role {
         }
         let (count, generation) = (self.routers.len() as u32, self.launch.generation);
         let interfaces = self.devices.names();
+        let sysctls = self.devices.changed().to_vec();
         let kept = self.store.update(|kept| {
             kept.routers = count;
             kept.generation = generation;
             kept.interfaces = interfaces;
+            kept.sysctls = sysctls;
         });
         if let Err(error) = kept {
             log::warn!("state store: {error}");

@@ -355,6 +355,7 @@ fn tracks(
     let mut needed: Vec<&str> = Vec::new();
     if !instance.dont_track_primary {
         needed.extend(own);
+        needed.extend(instance.own_device.as_ref().map(|device| device.value.name()));
     }
     let others = instance
         .all_addresses()

@@ -158,6 +158,7 @@ impl Role {
         let mut kernel = KernelState::new(Box::new(netlink))?;
         let frames = FrameSocket::open().map_err(system("packet socket"))?;
         let mut devices = Devices::default();
+        devices.inherit(store.kept().sysctls.clone());
         let mut early = Vec::new();
         if !launch.release {
             devices.create(&model, &mut kernel, &mut early);

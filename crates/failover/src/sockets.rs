@@ -14,12 +14,21 @@ use vrrp::{RouterConfig, Transmit, Transport};
 /// What one receiver serves.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Place {
-    /// The interface; `None` hears unicast on all of them.
+    /// The interface, as routers know it; `None` hears unicast on all of them.
     pub(crate) interface: Option<String>,
+    /// The device on top of it to listen on (VMAC). What a peer sends with the virtual MAC that
+    /// this node has as well, the kernel delivers to the VMAC alone.
+    pub(crate) device: Option<String>,
     /// IPv6 instead of IPv4.
     pub(crate) v6: bool,
     /// IP protocol, 112 or 51.
     pub(crate) protocol: u8,
+}
+
+impl Place {
+    fn listens_on(&self) -> Option<&str> {
+        self.device.as_deref().or(self.interface.as_deref())
+    }
 }
 
 /// What a configuration wants heard in one place.
@@ -27,19 +36,25 @@ pub(crate) struct Place {
 pub(crate) struct Wanted {
     /// Multicast groups.
     pub(crate) groups: BTreeSet<IpAddr>,
+    /// Virtual router ids. On a VMAC only these are listened to: adverts for others are heard on
+    /// all VMACs of an interface, and must not count twice.
+    pub(crate) vrids: BTreeSet<u8>,
     /// Bytes of receive buffer, if the system's default will not do.
     pub(crate) buffer: Option<usize>,
 }
 
-/// What the routers of a configuration want heard. `buffer_of` gives the buffer for a router.
+/// What the routers of a configuration want heard. `device_of` gives the device of its own that a
+/// router sends from, `buffer_of` its buffer.
 pub(crate) fn wanted<'a>(
     routers: impl Iterator<Item = &'a RouterConfig>,
+    device_of: impl Fn(&RouterConfig) -> Option<String>,
     buffer_of: impl Fn(&RouterConfig) -> Option<usize>,
 ) -> HashMap<Place, Wanted> {
     let mut out: HashMap<Place, Wanted> = HashMap::new();
     for router in routers {
         let place = Place {
             interface: router.interface.as_ref().map(|i| i.name.clone()),
+            device: device_of(router),
             v6: router.family == vrrp::Family::V6,
             protocol: match router.auth {
                 vrrp::Auth::Ah(_) => PROTOCOL_AH,
@@ -52,6 +67,7 @@ pub(crate) fn wanted<'a>(
         if let Transport::Multicast { group } = router.transport {
             entry.groups.insert(group);
         }
+        entry.vrids.insert(router.vrid.get());
         entry.buffer = entry.buffer.max(buffer_of(router));
     }
     out
@@ -63,6 +79,37 @@ struct Open {
     receiver: Receiver,
     ifindex: Option<u32>,
     wanted: Wanted,
+}
+
+impl Open {
+    /// Whether it will do as it is; which routers it serves can change.
+    fn serves(&self, wanted: &Wanted) -> bool {
+        (&self.wanted.groups, self.wanted.buffer) == (&wanted.groups, wanted.buffer)
+    }
+
+    /// Whether an advert is for a router that listens here.
+    fn concerns(&self, datagram: &vrrp::Datagram<'_>) -> bool {
+        self.place.device.is_none()
+            || vrid_of(datagram).is_none_or(|vrid| self.wanted.vrids.contains(&vrid))
+    }
+}
+
+/// The virtual router id of an advert, with or without an authentication header; `None` if it is
+/// too short to have one.
+fn vrid_of(datagram: &vrrp::Datagram<'_>) -> Option<u8> {
+    let payload = match *datagram {
+        vrrp::Datagram::V6 { payload, .. } => payload,
+        vrrp::Datagram::V4 { bytes } => {
+            let payload = bytes.get(usize::from(bytes.first()? & 0x0f) * 4..)?;
+            if *bytes.get(9)? == PROTOCOL_AH {
+                // RFC 4302 §2.2: the length in units of 4 bytes, less 2.
+                payload.get((usize::from(*payload.get(1)?) + 2) * 4..)?
+            } else {
+                payload
+            }
+        }
+    };
+    payload.get(1).copied()
 }
 
 /// The open sockets.
@@ -105,8 +152,8 @@ impl Sockets {
             .open
             .iter()
             .filter(|(_, open)| {
-                let index = open.place.interface.as_deref().map(index_of);
-                wanted.get(&open.place) != Some(&open.wanted)
+                let index = open.place.listens_on().map(index_of);
+                wanted.get(&open.place).is_none_or(|wanted| !open.serves(wanted))
                     || index.is_some_and(|index| index != open.ifindex)
             })
             .map(|(token, _)| *token)
@@ -119,10 +166,11 @@ impl Sockets {
         }
         let mut complaints = Vec::new();
         for (place, wanted) in wanted {
-            if self.open.values().any(|open| open.place == *place) {
+            if let Some(open) = self.open.values_mut().find(|open| open.place == *place) {
+                open.wanted.vrids.clone_from(&wanted.vrids);
                 continue;
             }
-            let ifindex = match place.interface.as_deref() {
+            let ifindex = match place.listens_on() {
                 None => None,
                 Some(name) => match index_of(name) {
                     // It will be opened when the interface appears.
@@ -137,7 +185,7 @@ impl Sockets {
                 Err(error) => {
                     let text = format!(
                         "cannot listen for VRRP on {}: {error}",
-                        place.interface.as_deref().unwrap_or("any interface")
+                        place.listens_on().unwrap_or("any interface")
                     );
                     if self.failed.insert(place.clone(), text.clone()).as_ref() != Some(&text) {
                         complaints.push(text);
@@ -212,7 +260,9 @@ impl Sockets {
             } else {
                 vrrp::Datagram::V4 { bytes: packet.bytes }
             };
-            each(&open.place, ifindex, datagram);
+            if open.concerns(&datagram) {
+                each(&open.place, ifindex, datagram);
+            }
         }
         count == self.batch.capacity()
     }
@@ -259,5 +309,28 @@ impl Sockets {
             failures.extend(failed.into_iter().map(|f| (places[f.index], f.error)));
         }
         failures
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_router_id_is_found_behind_any_header() {
+        let mut plain = vec![0x45; 20];
+        plain[9] = PROTOCOL_VRRP;
+        plain.extend([0x31, 51, 100, 1]);
+        assert_eq!(vrid_of(&vrrp::Datagram::V4 { bytes: &plain }), Some(51));
+        let mut with_ah = plain[..20].to_vec();
+        with_ah[9] = PROTOCOL_AH;
+        with_ah.extend([PROTOCOL_VRRP, 4]);
+        with_ah.extend([0; 22]);
+        with_ah.extend([0x21, 52, 100, 1]);
+        assert_eq!(vrid_of(&vrrp::Datagram::V4 { bytes: &with_ah }), Some(52));
+        for length in 0..22 {
+            assert_eq!(vrid_of(&vrrp::Datagram::V4 { bytes: &plain[..length.min(21)] }), None);
+        }
+        assert_eq!(vrid_of(&vrrp::Datagram::V4 { bytes: &with_ah[..45] }), None);
     }
 }

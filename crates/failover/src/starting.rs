@@ -164,10 +164,12 @@ impl Role {
     pub(crate) fn open_sockets(&mut self) {
         let vrrp = &self.model.global.vrrp;
         let routers = self.routers.iter().filter_map(|&id| self.engine.config(id));
-        let by_name: HashMap<&str, &config::model::Instance> =
-            self.plan.routers.iter().map(|p| (p.name.as_str(), &p.model)).collect();
-        self.wanted = sockets::wanted(routers, |router| {
-            let own = by_name.get(router.name.as_str()).and_then(|m| m.rx_buffer);
+        let by_name: HashMap<&str, &plan::RouterPlan> =
+            self.plan.routers.iter().map(|p| (p.name.as_str(), p)).collect();
+        let device =
+            |router: &vrrp::RouterConfig| by_name.get(router.name.as_str())?.transmit.clone();
+        self.wanted = sockets::wanted(routers, device, |router| {
+            let own = by_name.get(router.name.as_str()).and_then(|p| p.model.rx_buffer);
             use config::model::global::RxBufsPolicy;
             let multiplier = vrrp.rx_bufs_multiplier.value;
             let by_policy = vrrp.rx_bufs_policy.map(|policy| match policy {
@@ -198,7 +200,13 @@ impl Role {
     /// Looks at an interface anew.
     pub(crate) fn interface_news(&mut self, name: &str) {
         let now = self.now();
-        let up = self.kernel.link(name).is_some_and(netlink::Link::is_running);
+        // A device of ours is not told to be running at once, and has the carrier of the interface
+        // below, which is watched too.
+        let works = |link: &netlink::Link| {
+            link.is_running()
+                || (link.flags.contains(netlink::LinkFlags::UP) && self.devices.made(&link.name))
+        };
+        let up = self.kernel.link(name).is_some_and(works);
         if let Some(up) = self.interfaces.set(name, up, now.mono) {
             self.interface_is(name, up);
         }

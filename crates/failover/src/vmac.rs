@@ -116,6 +116,21 @@ impl Devices {
         names
     }
 
+    /// Kernel settings that were changed, and what they were.
+    pub(crate) fn changed(&self) -> &[(String, String)] {
+        &self.changed
+    }
+
+    /// Takes over what an earlier life has changed.
+    pub(crate) fn inherit(&mut self, changed: Vec<(String, String)>) {
+        self.changed = changed;
+    }
+
+    /// Whether a device is ours.
+    pub(crate) fn made(&self, name: &str) -> bool {
+        self.created.contains_key(name)
+    }
+
     /// Counts a device of an earlier life as ours.
     pub(crate) fn adopt(&mut self, name: &str) {
         self.created.insert(name.to_owned(), String::new());
