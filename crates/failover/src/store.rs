@@ -1,8 +1,8 @@
 //! The state store: a memfd that the supervisor keeps while roles come and go. It holds what a
 //! role needs to go on as what it was after a crash.
 //!
-//! The file is a row of slots of [`SLOT`] bytes. Slot 0 is the role's own ([`Kept`]), each other
-//! slot one virtual router. A slot is a length (u32, little endian) and that many bytes of JSON. A
+//! The file begins with [`HEAD`] bytes for the role's own ([`Kept`]); then comes a row of slots of
+//! [`SLOT`] bytes, one for each virtual router. What is not written takes no memory. Each part is a length (u32, little endian) and that many bytes of JSON. A
 //! crash in the middle of a `pwrite` is no danger: the kernel finishes the call.
 
 use std::fs::File;
@@ -13,6 +13,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use vrrp::SavedRouter;
 
+/// Bytes for the role's own: thousands of interface names.
+const HEAD: u64 = 256 * 1024;
 /// Bytes of a slot.
 const SLOT: u64 = 4096;
 /// More routers than any configuration can have on one machine (255 VRIDs, 2 families, and some
@@ -90,14 +92,18 @@ impl Store {
 }
 
 fn slot(index: u32) -> u64 {
-    (u64::from(index) + 1) * SLOT
+    HEAD + u64::from(index) * SLOT
+}
+
+fn room(offset: u64) -> u64 {
+    if offset == 0 { HEAD } else { SLOT }
 }
 
 fn write(file: &File, offset: u64, value: &impl Serialize) -> io::Result<()> {
     let mut bytes = vec![0; 4];
     serde_json::to_writer(&mut bytes, value).map_err(io::Error::other)?;
     let length = bytes.len() - 4;
-    if bytes.len() as u64 > SLOT {
+    if bytes.len() as u64 > room(offset) {
         return Err(io::Error::from(io::ErrorKind::FileTooLarge));
     }
     bytes[..4].copy_from_slice(&(length as u32).to_le_bytes());
@@ -108,7 +114,7 @@ fn read<T: DeserializeOwned>(file: &File, offset: u64) -> Option<T> {
     let mut length = [0; 4];
     file.read_exact_at(&mut length, offset).ok()?;
     let length = u32::from_le_bytes(length);
-    if length == 0 || u64::from(length) > SLOT - 4 {
+    if length == 0 || u64::from(length) > room(offset) - 4 {
         return None;
     }
     let mut bytes = vec![0; length as usize];
@@ -179,6 +185,22 @@ mod tests {
         store.update(|kept| kept.routers = 1).unwrap();
         let (_, found) = Store::open(file);
         assert_eq!(found.unwrap().1, [router(9, State::Master)]);
+    }
+
+    #[test]
+    fn a_thousand_devices_leave_room_for_routers() {
+        let file = tempfile::tempfile().unwrap();
+        let (mut store, _) = Store::open(file.try_clone().unwrap());
+        store.put_router(0, &router(1, State::Master)).unwrap();
+        let names: Vec<_> = (0..1000).map(|n| format!("vrrp.{n}")).collect();
+        store
+            .update(|kept| {
+                kept.routers = 1;
+                kept.interfaces.clone_from(&names);
+            })
+            .unwrap();
+        let (kept, routers) = Store::open(file).1.unwrap();
+        assert_eq!((kept.interfaces, routers.len()), (names, 1));
     }
 
     #[test]
