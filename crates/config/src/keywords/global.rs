@@ -165,8 +165,10 @@ const DAEMON: &[Keyword] = &[
     kw("data_use_instance", Bool, "off", Daemon, "Name dump files after the instance."),
     kw("json_version", int(1, 2), "1", Failover, "Shape of keepalived.json.").lenient(),
     kw("iproute_usr_dir", Path, "", Daemon, "Where names of tables and protocols are read.")
+        .later()
         .lenient(),
     kw("iproute_etc_dir", Path, "", Daemon, "Where names of tables and protocols are read first.")
+        .later()
         .lenient(),
     kw("state_dump_file", Path, "/tmp/keepalived.data", Daemon, "Where `SIGUSR1` writes.")
         .lenient(),
