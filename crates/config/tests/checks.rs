@@ -85,6 +85,15 @@ fn weights_that_change_nothing() {
         ["weight-without-effect: 5"]
     );
     assert_eq!(with("priority 10\n track_script {\n s\n }"), ["weight-without-effect: s"]);
+    // Reversed, 20 is subtracted while all is well.
+    assert_eq!(
+        with("priority 10\n track_script {\n s weight 20 reverse\n }"),
+        ["weight-without-effect: 20"]
+    );
+    assert_eq!(
+        with("priority 10\n track_script {\n s weight -20 reverse\n }"),
+        Vec::<String>::new()
+    );
 }
 
 #[test]

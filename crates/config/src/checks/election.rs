@@ -29,13 +29,13 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// The weights that count for an instance: -w while down, +w while up; `reverse` swaps.
+/// The weights that count for an instance: -w while down, +w while up; `reverse` turns the sign.
 fn swing(tracked: &Tracked) -> (i32, i32) {
     let weight = tracked.weight.value;
     let value = i32::from(weight.value);
-    let value = if weight.reverse { -value } else { value };
+    let adds = if weight.reverse { -value } else { value };
     // (when it fails, when it is well)
-    if value < 0 { (value, 0) } else { (0, value) }
+    if value < 0 { (adds, 0) } else { (0, adds) }
 }
 
 /// How far weights can move the priority of an instance.
@@ -52,10 +52,11 @@ pub(crate) fn reach(instance: &Instance) -> Reach {
     }
     for tracked in tracks.all() {
         let (failed, well) = swing(tracked);
-        reach.least += failed;
-        reach.most += well;
-        if failed < 0 {
-            reach.least_terms.push_str(&format!(" - {}", -failed));
+        let least = failed.min(well);
+        reach.least += least;
+        reach.most += failed.max(well);
+        if least < 0 {
+            reach.least_terms.push_str(&format!(" - {}", -least));
         }
     }
     reach.least = reach.least.clamp(1, 254);

@@ -12,7 +12,8 @@ pub struct Weight {
     /// -254..=254. Positive adds to the priority while it is up, negative subtracts while it is
     /// down; a file's value is multiplied by it.
     pub value: i16,
-    /// Swaps up and down.
+    /// Turns the sign of what it adds: positive is subtracted while it is up, negative added while
+    /// it is down. With 0, being up is the failure.
     pub reverse: bool,
 }
 
