@@ -18,7 +18,6 @@ impl Role {
             return;
         }
         self.stopping = true;
-        log::debug!("stopping");
         if self.begin_at.take().is_some() {
             self.stopped = true;
             return;

@@ -139,7 +139,10 @@ impl KernelState {
     }
 
     /// The addresses of an interface, in the kernel's order.
-    pub(crate) fn addresses_of(&self, name: &str) -> impl Iterator<Item = &netlink::Address> {
+    pub(crate) fn addresses_of(
+        &self,
+        name: &str,
+    ) -> impl Iterator<Item = &netlink::Address> + Clone {
         self.index_of(name).into_iter().flat_map(|index| self.addresses.of(index))
     }
 

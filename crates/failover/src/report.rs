@@ -257,9 +257,15 @@ pub(crate) fn mac_text(bytes: &[u8]) -> String {
     parts.join(":")
 }
 
-/// The first address of each family that an interface would speak from.
-pub(crate) fn first<'a>(addresses: impl Iterator<Item = &'a IpAddr>, v4: bool) -> Option<IpAddr> {
-    addresses.copied().find(|a| a.is_ipv4() == v4)
+/// The address that an interface would speak VRRP from: its first IPv4 one, its link-local IPv6
+/// one (or, if it has none, the first).
+pub(crate) fn first<'a>(
+    mut addresses: impl Iterator<Item = &'a IpAddr> + Clone,
+    v4: bool,
+) -> Option<IpAddr> {
+    let local = |ip: &&IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+    let own = addresses.clone().find(local).filter(|_| !v4);
+    own.or_else(|| addresses.find(|ip| ip.is_ipv4() == v4)).copied()
 }
 
 fn counters(s: &Statistics) -> Counters {

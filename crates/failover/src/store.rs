@@ -2,8 +2,9 @@
 //! role needs to go on as what it was after a crash.
 //!
 //! The file begins with [`HEAD`] bytes for the role's own ([`Kept`]); then comes a row of slots of
-//! [`SLOT`] bytes, one for each virtual router. What is not written takes no memory. Each part is a length (u32, little endian) and that many bytes of JSON. A
-//! crash in the middle of a `pwrite` is no danger: the kernel finishes the call.
+//! [`SLOT`] bytes, one for each virtual router. What is not written takes no memory. Each part is a
+//! length (u32, little endian) and that many bytes of JSON. A crash in the middle of a `pwrite` is
+//! no danger: the kernel finishes the call.
 
 use std::fs::File;
 use std::io;

@@ -82,7 +82,7 @@ impl Addresses {
         self.count.contains_key(&ip)
     }
 
-    pub(super) fn of(&self, ifindex: u32) -> impl Iterator<Item = &netlink::Address> {
+    pub(super) fn of(&self, ifindex: u32) -> impl Iterator<Item = &netlink::Address> + Clone {
         self.links.get(&ifindex).into_iter().flat_map(|link| link.order.values())
     }
 
