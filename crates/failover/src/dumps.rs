@@ -75,6 +75,20 @@ impl Role {
             .collect()
     }
 
+    /// The text of `keepalived.data`.
+    fn data(&self, snapshot: &Snapshot) -> String {
+        status::dump::data(snapshot, &self.global_lines(snapshot), &|time| {
+            sys::logging::local_time_micros(time.micros)
+        })
+    }
+
+    /// `--dump-conf`: what `keepalived.data` holds, in the log.
+    pub(crate) fn log_data(&self) {
+        for line in self.data(&self.snapshot()).lines().filter(|line| !line.is_empty()) {
+            log::info!("{line}");
+        }
+    }
+
     /// Writes one of the files.
     pub(crate) fn dump(&mut self, what: Dump) {
         let snapshot = self.snapshot();
@@ -84,10 +98,7 @@ impl Role {
         let (own, name, text) = match what {
             Dump::Data => {
                 log::info!("Printing VRRP data for process({pid}) on signal");
-                let text = status::dump::data(&snapshot, &self.global_lines(&snapshot), &|t| {
-                    sys::logging::local_time_micros(t.micros)
-                });
-                (&dumps.state, "keepalived.data", text)
+                (&dumps.state, "keepalived.data", self.data(&snapshot))
             }
             Dump::Stats | Dump::StatsAndClear => {
                 log::info!("Printing VRRP stats for process({pid}) on signal");
@@ -260,7 +271,7 @@ fn dump_path(
     }
     match (dumps.use_instance, instance, name.split_once('.')) {
         (true, Some(instance), Some((stem, ending))) => {
-            directory.join(format!("{stem}_{instance}.{ending}"))
+            directory.join(format!("{stem}.{instance}.{ending}"))
         }
         _ => directory.join(name),
     }
@@ -279,6 +290,6 @@ mod tests {
         assert_eq!(path(&dumps, None), Path::new("/tmp/keepalived.json"));
         assert_eq!(path(&dumps, Some("/run/x")), Path::new("/run/x"));
         dumps.use_instance = true;
-        assert_eq!(path(&dumps, None), Path::new("/tmp/keepalived_a.json"));
+        assert_eq!(path(&dumps, None), Path::new("/tmp/keepalived.a.json"));
     }
 }

@@ -92,6 +92,9 @@ impl Role {
             self.begin_at = Some(mono + delay);
         }
         self.keep();
+        if self.launch.options.dump_config && self.launch.restarts == 0 {
+            self.log_data();
+        }
         log::info!("Startup complete");
         self.say(&FromRole::Ready);
     }

@@ -87,7 +87,8 @@ pub(crate) fn read(path: &Path, options: &Options) -> Result<Read, String> {
         .items
         .iter()
         .filter(|item| item.keyword.as_str() == "vrrp_instance")
-        .map(|item| item.arg(0).map_or("", |name| name.as_str()))
+        // One without a name is reported and left out, and the others run.
+        .filter_map(|item| Some(item.arg(0)?.as_str()))
         .filter(|name| !names.contains(name))
         .map(str::to_owned)
         .collect();
@@ -148,12 +149,16 @@ pub(crate) fn not_acted_on(read: &Read) -> Vec<String> {
         let more = words.len().saturating_sub(4);
         words.truncate(4);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let lacks = if role.exists() {
+            "these parts are".to_owned()
+        } else {
+            format!("the {} role is", role.word())
+        };
         out.push(format!(
-            "{}{more} (first in line {}) are read and checked but not acted on: this version has \
-             no {} role",
+            "{}{more} (first in line {}) are read and checked but not acted on: {lacks} not in \
+             this version",
             words.join(", "),
             at.line,
-            role.word(),
         ));
     }
     out

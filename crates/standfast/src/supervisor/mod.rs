@@ -293,8 +293,8 @@ impl Supervisor {
     fn run(mut self) -> u8 {
         if self.start_at.is_none() {
             log::warn!(
-                "Warning - keepalived has no configuration to run: there is no vrrp_instance and \
-                 nothing static"
+                "Warning - keepalived has no configuration to run: no vrrp_instance and nothing \
+                 static, or not wanted by the command line"
             );
             self.now_ready();
         }

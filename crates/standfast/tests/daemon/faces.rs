@@ -11,6 +11,9 @@ pub(crate) const TESTS: &[Test] = &[
     ("config_test", config_test),
     ("check", check),
     ("dump_files", dump_files),
+    ("dump_files_of_an_instance", instance_dump),
+    ("the_configuration_in_the_log", dump_conf),
+    ("not_acted_on_is_said", not_acted_on),
     ("status_explain_events", questions),
     ("handover_and_back", handover),
     ("nobody_to_ask", nobody),
@@ -159,6 +162,30 @@ fn dump_files(stage: &mut Stage) {
     by_number("63");
     assert_eq!(stage.stop(), 0);
     stage.wait_no_vip();
+}
+
+fn instance_dump(stage: &mut Stage) {
+    stage.start(&format!("instance blue\nglobal_defs {{\n data_use_instance\n}}\n{CONFIG}"));
+    send(stage.daemon().pid(), Signal::SIGUSR1);
+    let there = || stage.exists("/tmp/keepalived.blue.data").then_some(());
+    assert!(lab::journal::wait_until(LIMIT, there).is_some());
+}
+
+fn dump_conf(stage: &mut Stage) {
+    stage.launch(CONFIG, &["-d"]);
+    stage.wait_line("Startup complete");
+    assert_eq!(stage.lines("VRRP Instance = A"), 1);
+    assert_eq!(stage.lines("Virtual Router ID = 51"), 1);
+}
+
+fn not_acted_on(stage: &mut Stage) {
+    let more = "virtual_server 198.51.100.100 80 {\n real_server 198.51.100.7 80 {\n }\n}\n";
+    stage.launch(&format!("{CONFIG}{more}"), &[]);
+    stage.wait_line("Startup complete");
+    stage.wait_line("not acted on: the balancer role is not in this version");
+    let config = format!("global_defs {{\n reload_time_file /run/time\n}}\n{CONFIG}");
+    stage.launch(&config, &[]);
+    stage.wait_line("reload_time_file (first in line 2) are read and checked but not acted on");
 }
 
 fn questions(stage: &mut Stage) {

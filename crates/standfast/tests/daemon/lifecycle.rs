@@ -17,6 +17,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("in_the_background_it_returns_when_ready", background),
     ("in_the_background_failures_are_told", background_failures),
     ("what_keepalived_does_not_start_does_not_start", fatal_starts),
+    ("an_instance_without_a_name_is_left_out", nameless),
     ("a_missing_permission_has_its_status", no_permission),
     ("an_interface_that_is_missing_is_taken_up_later", missing_interface),
     ("startup_and_shutdown_scripts_run_and_time_out", scripts),
@@ -124,6 +125,12 @@ fn fatal_starts(stage: &mut Stage) {
     let output = stage.run("keepalived", &["-n", "-l", "-G", "-f", "/run/nothing.conf"]);
     assert_eq!(output.status.code(), Some(6));
     assert!(text(&output.stderr).contains("/run/nothing.conf"));
+}
+
+fn nameless(stage: &mut Stage) {
+    stage.start(&format!("vrrp_instance {{\n interface eth0\n virtual_router_id 7\n}}\n{CONFIG}"));
+    stage.wait_vip();
+    assert_eq!(stage.stop(), 0);
 }
 
 fn no_permission(stage: &mut Stage) {
