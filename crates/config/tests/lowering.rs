@@ -219,6 +219,9 @@ fn what_nothing_can_replace() {
     assert_eq!(codes(&lowered), [Language::OutOfRange, Language::Incomplete]);
     let lowered = read("vrrp_instance V {\n virtual_router_id 3\n}\n");
     assert_eq!(codes(&lowered), [Language::Incomplete]);
+    let lowered = read("vrrp_instance V {\n interface lo\n virtual_router_id 3\n}\n");
+    assert!(lowered.model.vrrp.is_empty());
+    assert_eq!(codes(&lowered), [Language::NoEffect, Language::Incomplete]);
     let lowered = read(
         "vrrp_instance V {\n virtual_router_id 3\n unicast_peer {\n 192.0.2.2\n }\n \
          virtual_ipaddress {\n 192.0.2.7 dev eth1\n 192.0.2.8\n }\n}\n",
@@ -259,6 +262,18 @@ fn addresses_and_their_options() {
     assert_eq!(a[3].preferred_lifetime(), Lifetime::Seconds(60));
     assert_eq!(a[4].network.prefix, 32);
     assert_eq!((a.len(), a[6].preferred_lifetime()), (7, Lifetime::Forever));
+}
+
+#[test]
+fn a_broadcast_address_needs_host_bits() {
+    let lowered = read(
+        "static_ipaddress {\n 192.0.2.1 brd +\n 192.0.2.2/31 brd -\n 192.0.2.4/30 brd +\n \
+         192.0.2.9 brd 192.0.2.255\n}\n",
+    );
+    let broadcasts: Vec<_> =
+        lowered.model.static_addresses.iter().map(|a| a.broadcast.is_some()).collect();
+    assert_eq!(broadcasts, [false, false, true, true]);
+    assert_eq!(codes(&lowered), [Language::NoEffect, Language::NoEffect]);
 }
 
 trait ForTest {

@@ -100,7 +100,9 @@ impl Context<'_> {
                     return Some(());
                 };
                 match keyword.name {
-                    "brd" | "broadcast" => address.broadcast = Some(self.broadcast(value)?),
+                    "brd" | "broadcast" => {
+                        address.broadcast = self.broadcast(value, address.network.prefix);
+                    }
                     "dev" => {
                         address.dev = self.interface(value, "dev");
                         address.interface = address.dev.as_ref().map(|n| n.text.clone());
@@ -137,8 +139,18 @@ impl Context<'_> {
         Some(())
     }
 
-    fn broadcast(&mut self, token: &Token) -> Option<Broadcast> {
+    fn broadcast(&mut self, token: &Token, prefix: u8) -> Option<Broadcast> {
         match &**token {
+            "+" | "-" if prefix > 30 => {
+                self.report(
+                    Diagnostic::error(
+                        Language::NoEffect,
+                        format!("a /{prefix} has no broadcast address"),
+                    )
+                    .at(token.span, "ignored"),
+                );
+                None
+            }
             "+" => Some(Broadcast::AllOnes),
             "-" => Some(Broadcast::AllZeros),
             _ => match self.ip_token(token, "brd", &[4])? {

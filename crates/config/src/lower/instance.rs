@@ -163,6 +163,16 @@ impl Context<'_> {
             }
             "interface" => {
                 if let Some(token) = self.argument(item, keyword) {
+                    if &**token == "lo" {
+                        self.report(
+                            Diagnostic::error(
+                                Language::NoEffect,
+                                "a router on the loopback interface would hear nobody",
+                            )
+                            .at(token.span, "ignored"),
+                        );
+                        return true;
+                    }
                     d.interface = self.interface(token, keyword.name).or(d.interface.take());
                 }
             }
