@@ -476,7 +476,10 @@ pub(crate) fn scripts_for(scripts: &Scripts, kind: vrrp::NotifyKind) -> Vec<Noti
         vrrp::NotifyKind::MasterRxLowerPri => {
             return scripts.master_rx_lower_pri.iter().map(|c| script(c, false)).collect();
         }
-        vrrp::NotifyKind::MasterPriority(_) | vrrp::NotifyKind::BackupPriority(_) => &None,
+        // Priorities are for FIFOs alone.
+        vrrp::NotifyKind::MasterPriority(_) | vrrp::NotifyKind::BackupPriority(_) => {
+            return Vec::new();
+        }
     };
     let own = own.iter().map(|c| script(c, false));
     own.chain(scripts.any.iter().map(|c| script(c, true))).collect()

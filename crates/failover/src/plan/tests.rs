@@ -227,3 +227,13 @@ fn groups_and_paces_are_taken_over() {
     assert_eq!(plan.engine.groups[0].members, ["A"]);
     assert_eq!(plan.engine.groups[0].tracks[0].name, "eth9");
 }
+
+#[test]
+fn priorities_are_told_to_fifos_and_not_to_scripts() {
+    let command = notify::settings::ScriptCommand::new("/bin/told");
+    let scripts = Scripts { any: Some(command), ..Scripts::default() };
+    for kind in [vrrp::NotifyKind::MasterPriority(9), vrrp::NotifyKind::BackupPriority(9)] {
+        assert!(scripts_for(&scripts, kind).is_empty());
+    }
+    assert_eq!(scripts_for(&scripts, vrrp::NotifyKind::Master).len(), 1);
+}
