@@ -195,7 +195,7 @@ fn masked(text: &str) -> Cow<'_, str> {
         let secret = secret_start(line);
         result.push_str(&line[..secret]);
         for c in line[secret..].chars() {
-            if c.is_ascii() && c.is_alphanumeric() {
+            if c.is_ascii_graphic() && !matches!(c, '"' | '\'' | '#' | '!' | '{' | '}' | '\\') {
                 result.push('*');
             } else {
                 result.push(c);

@@ -45,6 +45,7 @@ impl Engine {
         } else if waiting {
             for &member in &unit {
                 self.routers[member].faults.clear();
+                self.routers[member].waited = true;
                 if self.routers[member].state == State::Fault {
                     self.transition(member, State::Init, Cause::FaultCleared);
                 }
@@ -167,7 +168,8 @@ impl Engine {
         let owner = router.is_owner() && !router.handed_over;
         router.pending = owner.then_some(Cause::Owner);
         let wait = if owner { OWNER_START } else { router.down_time() };
-        let announce_source = from_fault && router.config.transport.is_unicast();
+        let late = std::mem::take(&mut router.waited) || from_fault;
+        let announce_source = late && router.config.transport.is_unicast();
         let cause = if from_fault { Cause::FaultCleared } else { Cause::Started };
         self.transition(id, State::Backup, cause);
         self.arm(id, Timer::MasterDown, Some(now + wait));

@@ -41,6 +41,8 @@ pub(crate) struct Router {
     pub(crate) terms: Vec<Term>,
     pub(crate) faults: Vec<FaultReason>,
     pub(crate) waiting_for: Vec<String>,
+    /// It has waited in INIT since it was last in another state.
+    pub(crate) waited: bool,
     /// Another router of this engine that has its VRID in the same place.
     pub(crate) duplicate_of: Option<String>,
     /// The last master heard while BACKUP: address and priority.
@@ -111,6 +113,7 @@ impl Router {
             terms: Vec::new(),
             faults: Vec::new(),
             waiting_for: Vec::new(),
+            waited: false,
             duplicate_of: None,
             master: None,
             master_interval: config.advert_interval,

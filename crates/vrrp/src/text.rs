@@ -428,7 +428,7 @@ impl fmt::Display for FaultReason {
                 match state {
                     TrackerState::Up => write!(f, "{kind} {name} is up")?,
                     TrackerState::Down => write!(f, "{kind} {name} is down")?,
-                    TrackerState::Value(value) => write!(f, "{kind} {name} has status {value}")?,
+                    TrackerState::Value(value) => write!(f, "{kind} {name} is {value}")?,
                     TrackerState::Unknown => write!(f, "{kind} {name} is unknown")?,
                 }
                 match group {

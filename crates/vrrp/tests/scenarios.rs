@@ -10,7 +10,7 @@ use support::{address, ms, router, router_at, script, unicast, vip};
 use vrrp::State::{Backup, Fault, Init, Master};
 use vrrp::{
     Announced, Cause, Config, EventKind, Family, GroupConfig, Input, NotifyKind, RouterConfig,
-    State, Subject, TrackerId, TrackerState, Version,
+    State, Subject, Track, TrackerId, TrackerState, Version,
 };
 
 const V: &str = "V";
@@ -396,6 +396,24 @@ fn a_failure_without_weight_is_a_fault_and_resigns() {
         fifo(&mut lan, 0),
         ["BACKUP", "MASTER", "FAULT", "BACKUP", "MASTER"].map(|s| format!("INSTANCE V {s} 150"))
     );
+}
+
+#[test]
+fn after_a_wait_unicast_peers_learn_the_source_address() {
+    let announced = |tracks: Vec<Track>| {
+        let mut first = router(V, 0, Version::V2, Family::V4, 150);
+        unicast(&mut first, 0, 0, 2);
+        first.tracks = tracks;
+        let mut lan = lan(vec![first]);
+        lan.boot(0);
+        lan.run(ms(1000));
+        tracker(&mut lan, 0, 1, TrackerState::Up);
+        lan.run(ms(1000));
+        assert_eq!(lan.state(0, V), Backup);
+        lan.nodes[0].announced.iter().map(|(_, what, _)| *what).collect::<Vec<_>>()
+    };
+    assert_eq!(announced(vec![script(1, None)]), [Announced::Source]);
+    assert_eq!(announced(Vec::new()), []);
 }
 
 #[test]

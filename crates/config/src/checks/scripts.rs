@@ -45,7 +45,7 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
         let mut diagnostic = Diagnostic::warning(
             Scripts::NoSecurity,
             match count {
-                1 => "a script runs as root without script security".to_owned(),
+                1 => format!("{} runs as root without script security", first.program()),
                 _ => format!("{count} scripts run as root without script security"),
             },
         )

@@ -409,7 +409,7 @@ impl Context<'_> {
                 format!("`preempt_delay` of `{name}` cannot work with `state MASTER`"),
                 span,
                 state.map(|s| (s, "a node that begins as MASTER preempts")),
-                "it is dropped",
+                "leave it out, or write `state BACKUP`",
             );
             state
         } else if !instance.preempt.value {
@@ -418,7 +418,7 @@ impl Context<'_> {
                 format!("`preempt_delay` of `{name}` has no meaning with `nopreempt`"),
                 span,
                 at.map(|s| (s, "it does not preempt")),
-                "it is dropped",
+                "leave one of the two out",
             );
             at
         } else {

@@ -198,7 +198,7 @@ impl<'a> Context<'a> {
                     .suggest(item.keyword.span, name);
             }
             Some(Suggestion::Foreign(why)) => {
-                diagnostic = diagnostic.help(format!("about this word: {why}"));
+                diagnostic = diagnostic.help(why.to_string());
             }
             Some(Suggestion::Elsewhere(homes)) => {
                 let mut titles: Vec<_> = homes
