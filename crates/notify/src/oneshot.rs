@@ -16,7 +16,8 @@ const KILL_AFTER: Duration = Duration::from_secs(2);
 /// 2 s later, SIGKILL. Blocks the calling thread meanwhile.
 pub fn run(command: &ScriptCommand, timeout: Duration) -> Outcome {
     let mut jobs = Jobs::new();
-    let terms = Terms { limit: Some(timeout), kill_after: KILL_AFTER, bond: Bond::Free };
+    // A daemon that is told to stop during its startup script ends the script with itself.
+    let terms = Terms { limit: Some(timeout), kill_after: KILL_AFTER, bond: Bond::Tied };
     let id = match jobs.start(command, terms, (), Instant::now()) {
         Ok(id) => id,
         Err(((), reason)) => return Outcome::NotStarted(reason),

@@ -12,6 +12,7 @@ pub(crate) use child::ROLE_WORD;
 mod reload;
 mod respawn;
 pub(crate) mod settings;
+mod startup;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ use crate::reading::{self, Read};
 use child::Role;
 use respawn::{Respawn, Verdict};
 use settings::{Paths, Settings};
+use startup::Heard;
 
 const SIGNALS: Token = Token(1);
 const ROLE_CHANNEL: Token = Token(2);
@@ -235,21 +237,23 @@ impl Supervisor {
         {
             log::warn!("core dumps: {error}");
         }
-        if let Some((script, timeout)) = &settings.startup {
-            let outcome = notify::oneshot::run(script, *timeout);
-            if outcome.is_success() {
-                log::info!("startup_script done");
-            } else {
-                log::error!("startup_script {outcome}");
+        let mut signals = Signals::block(&Signal::ALL).map_err(|e| fatal("signals", &e))?;
+        let mut events = EventLoop::new(Clock::Monotonic).map_err(|e| fatal("event loop", &e))?;
+        events.register(&signals, SIGNALS, Interest::Readable).map_err(|e| fatal("signals", &e))?;
+        let mut reload_again = false;
+        if let Some((script, timeout)) = settings.startup.clone() {
+            let ignore = options.ignore_sigint;
+            match startup::run(script, timeout, ignore, &mut events, &mut signals) {
+                Ok(Heard::Nothing) => {}
+                Ok(Heard::Reload) => reload_again = true,
+                Ok(Heard::Stop) => return Err(exit::OK),
+                Err(error) => return Err(fatal("startup_script", &error)),
             }
         }
         if let Some(name) = &namespace {
             sys::netns::enter(name)
                 .map_err(|error| fatal(&format!("network namespace {name}"), &error))?;
         }
-        let signals = Signals::block(&Signal::ALL).map_err(|e| fatal("signals", &e))?;
-        let events = EventLoop::new(Clock::Monotonic).map_err(|e| fatal("event loop", &e))?;
-        events.register(&signals, SIGNALS, Interest::Readable).map_err(|e| fatal("signals", &e))?;
         let store = sys::memfd::create("standfast-state").map_err(|e| fatal("state store", &e))?;
         let mut supervisor = Self {
             options,
@@ -267,7 +271,7 @@ impl Supervisor {
             respawn: Respawn::default(),
             start_at: None,
             reloading: None,
-            reload_again: false,
+            reload_again,
             kill_at: None,
             stopping: false,
             exit: exit::OK,
@@ -303,6 +307,9 @@ impl Supervisor {
             if self.start_at.is_some_and(|at| at <= self.events.now()) {
                 self.start_at = None;
                 self.start_role(false);
+                if self.reloading.is_none() && std::mem::take(&mut self.reload_again) {
+                    self.reload();
+                }
             }
             if self.stopping && self.role.is_none() {
                 break;

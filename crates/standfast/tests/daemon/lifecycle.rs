@@ -21,6 +21,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_missing_permission_has_its_status", no_permission),
     ("an_interface_that_is_missing_is_taken_up_later", missing_interface),
     ("startup_and_shutdown_scripts_run_and_time_out", scripts),
+    ("signals_are_heard_during_the_startup_script", startup_signals),
     ("processes_have_the_names_that_scripts_look_for", process_names),
     ("the_service_manager_is_told", service_manager),
     ("an_empty_file_runs_idle", empty_file),
@@ -167,6 +168,31 @@ fn scripts(stage: &mut Stage) {
     assert_eq!(stage.stop(), 0);
     assert_eq!(stage.lab.read(1, "/run/told"), "up\ndown\n");
     stage.wait_line("shutdown_script");
+}
+
+fn startup_signals(stage: &mut Stage) {
+    stage.write("/run/up.sh", "#!/bin/sh\necho $$ > /run/up.pid\nread line < /run/go\n");
+    stage.lab.node(1).command("mkfifo /run/go").expect("mkfifo");
+    let config = format!(
+        "global_defs {{\n script_user root\n startup_script /run/up.sh\n \
+         startup_script_timeout 60\n}}\n{CONFIG}"
+    );
+    stage.launch(&config, &[]);
+    let script = stage.wait_pid("/run/up.pid");
+    stage.daemon().signal(Signal::SIGTERM);
+    assert_eq!(stage.exit_status(), 0);
+    wait_gone(script);
+    assert!(!stage.exists("/run/keepalived.pid"));
+
+    std::fs::remove_file(stage.lab.node(1).outside("/run/up.pid")).expect("it was there");
+    stage.launch(&config, &[]);
+    stage.wait_pid("/run/up.pid");
+    stage.daemon().reload();
+    stage.write("/run/line", "go\n");
+    stage.lab.node(1).feed(&["sh", "-c", "cat /run/line > /run/go"], "").expect("a shell");
+    stage.wait_line("Reload complete");
+    stage.wait_vip();
+    assert_eq!(stage.stop(), 0);
 }
 
 fn process_names(stage: &mut Stage) {
