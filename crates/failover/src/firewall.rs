@@ -123,3 +123,79 @@ fn closed(instance: &Instance, kernel: &KernelState) -> Vec<Closed> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use netlink::{FakeKernel, Kernel as _, MacvlanMode, Request};
+
+    use super::*;
+
+    fn kernel() -> KernelState {
+        let mut kernel = FakeKernel::with_links(2);
+        let vmac = Request::CreateMacvlan {
+            parent: 1,
+            name: "v51".into(),
+            mode: MacvlanMode::Private,
+            mac: None,
+            group: None,
+        };
+        assert_eq!(kernel.apply(&[vmac]), [Ok(())]);
+        KernelState::new(Box::new(kernel)).unwrap()
+    }
+
+    fn model(global: &str, lines: &str) -> Model {
+        let text = format!(
+            "global_defs {{\n vrrp_version 3\n{global}\n}}\nvrrp_instance A {{\n interface eth0
+ virtual_router_id 51\n{lines}\n}}\n"
+        );
+        let loaded = config::load_text(&text, &config::Options::default());
+        config::lower::lower(&loaded.tree, &config::lower::BuiltinNames).model
+    }
+
+    fn closed_addresses(model: &Model) -> Vec<(IpAddr, Option<u32>)> {
+        wanted(model, &kernel()).closed.iter().map(|c| (c.ip, c.ifindex)).collect()
+    }
+
+    const VIPS: &str = " virtual_ipaddress {\n fe80::51/64\n 2001:db8::51/64\n }\n";
+
+    #[test]
+    fn without_need_there_is_no_rule() {
+        assert_eq!(wanted(&model("", VIPS), &kernel()), Wanted::default());
+    }
+
+    #[test]
+    fn addresses_with_no_accept_are_closed_and_local_ones_on_their_link_only() {
+        let expected =
+            [("fe80::51".parse().unwrap(), Some(1)), ("2001:db8::51".parse().unwrap(), None)];
+        let mut found = closed_addresses(&model("", &format!(" no_accept\n{VIPS}")));
+        found.sort_by_key(|(_, ifindex)| ifindex.is_none());
+        assert_eq!(found, expected);
+        assert_eq!(closed_addresses(&model(" vrrp_strict", VIPS)).len(), 2);
+    }
+
+    #[test]
+    fn an_owner_is_never_closed() {
+        let owner = format!(" no_accept\n priority 255\n{VIPS}");
+        assert_eq!(closed_addresses(&model("", &owner)), []);
+    }
+
+    #[test]
+    fn reports_of_a_vmac_leave_by_its_parent() {
+        let vmacs = wanted(&model("", &format!(" use_vmac v51\n{VIPS}")), &kernel()).vmacs;
+        let vmacs: Vec<_> = vmacs.iter().map(|v| (v.family, v.ifindex, v.parent)).collect();
+        assert_eq!(vmacs, [(Family::V6, 3, 1)]);
+        // Not yet there.
+        let missing = wanted(&model("", &format!(" use_vmac other\n{VIPS}")), &kernel());
+        assert_eq!(missing, Wanted::default());
+    }
+
+    #[test]
+    fn the_table_is_as_configured() {
+        let global = " nftables mine\n nftables_priority -7\n nftables_counters";
+        let options = options(&model(global, VIPS));
+        assert_eq!((options.table.as_str(), options.priority), ("mine", -7));
+        assert!(options.counters);
+    }
+}
