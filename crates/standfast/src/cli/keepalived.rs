@@ -267,7 +267,8 @@ fn facility(text: &str) -> Result<u8, String> {
         ("daemon", _) => Ok(3),
         (_, Ok(n)) if n <= 7 => Ok(16 + n),
         _ => Err(format!(
-            "Invalid log facility '{text}': 0 to 7, local0 to local7, user or daemon; it is daemon now"
+            "Invalid log facility '{text}': 0 to 7, local0 to local7, user or daemon; it is \
+             daemon now"
         )),
     }
 }

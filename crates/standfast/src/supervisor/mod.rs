@@ -1,5 +1,6 @@
 //! The supervisor: reads the configuration, starts the roles, restarts one that dies with the
-//! state that it had, passes reloads and signals on. It does nothing else, and has no threads.
+//! state that it had, passes reloads and signals on. It does nothing else, and has no threads once
+//! the startup script has ended.
 //!
 //! ```text
 //!   signals ─────────────┐                 ┌──channel──► role (the same program, started again)

@@ -114,7 +114,8 @@ fn unchangeable(stage: &mut Stage) {
 
 fn check_log(stage: &mut Stage) {
     let config = format!(
-        "global_defs {{\n reload_check_config /run/check.log\n reload_file /run/reloading\n}}\n{CONFIG}"
+        "global_defs {{\n reload_check_config /run/check.log\n reload_file /run/reloading\n}}\n\
+         {CONFIG}"
     );
     stage.start(&config);
     let since = stage.reload(&config.replace(" 51", " 999"));
