@@ -55,6 +55,9 @@ impl Role {
         if !transmits.is_empty() {
             self.transmit(&transmits);
         }
+        // Right behind the adverts: a life that ends here must be followed by one that stands by
+        // what it said.
+        self.keep_changed(&events, &transmits);
         for router in withdrawn {
             if self.withdraw(router, &events) {
                 details.push((router, "removing"));
@@ -66,7 +69,6 @@ impl Role {
             self.announce(router, what, repeat, &mut forwarding);
         }
         self.send_due_frames();
-        self.keep_changed(&events, &transmits);
         for event in &events {
             self.tell(event);
         }

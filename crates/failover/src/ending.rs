@@ -3,13 +3,18 @@
 use std::time::Duration;
 
 use status::control::FromRole;
-use vrrp::Input;
+use vrrp::{Input, Now, Time};
 
 use crate::kernel::Owner;
 use crate::role::Role;
 
-/// How long the worker may take at the end to run the last scripts and empty the FIFOs.
-const LAST_WORDS: Duration = Duration::from_secs(4);
+/// What is kept of the supervisor's patience for taking addresses away, the last scripts and the
+/// FIFOs.
+const CLEANING_UP: Duration = Duration::from_secs(2);
+/// The least time that the last scripts and FIFO lines get.
+const LAST_WORDS_LEAST: Duration = Duration::from_millis(200);
+/// How long before the supervisor's patience ends the worker has to be done.
+const MARGIN: Duration = Duration::from_millis(300);
 
 impl Role {
     /// Begins a planned stop: masters hand over.
@@ -23,7 +28,30 @@ impl Role {
             return;
         }
         let now = self.now();
+        let patience = self.patience();
+        self.killed_at = Some(now.mono + patience);
+        self.stop_by = Some(now.mono + patience.saturating_sub(CLEANING_UP));
         self.engine.handle(Input::Stop, now);
+    }
+
+    /// The supervisor's patience (`child_wait_time`) is nearly over and no successor was heard: a
+    /// VRRPv3 interval may be as long as 40 s. Let go rather than be killed.
+    pub(crate) fn stop_in_time(&mut self, now: Now) {
+        if self.stop_by.is_some_and(|at| at <= now.mono) && !self.stopped {
+            self.stop_by = None;
+            self.engine.handle(Input::Release, now);
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        self.model.global.child_wait_time.value
+    }
+
+    /// How long the worker may take to run the last scripts and empty the FIFOs.
+    fn time_for_last_words(&self) -> Duration {
+        let now = self.now().mono;
+        let left = self.killed_at.map_or(self.patience(), |at: Time| at.since(now));
+        left.saturating_sub(MARGIN).max(LAST_WORDS_LEAST)
     }
 
     pub(crate) fn finish(&mut self) {
@@ -38,7 +66,7 @@ impl Role {
         self.devices.remove(&mut self.kernel);
         drop(self.api.take());
         if let Some(worker) = self.worker.take() {
-            worker.stop(LAST_WORDS);
+            worker.stop(self.time_for_last_words());
             worker.join();
         }
     }

@@ -40,8 +40,6 @@ pub struct Options {
     pub socket: Option<PathBuf>,
     /// `--dont-release-vrrp`: leave addresses, routes and rules in the kernel at the end.
     pub keep_addresses: bool,
-    /// `--release-vips`: accepted for Keepalived's sake.
-    pub release_vips: bool,
     /// `-D`, how often: 1 tells details, 2 more of them.
     pub detail: u8,
     /// `--address-monitoring`: log each change of an address.

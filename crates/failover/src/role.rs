@@ -110,6 +110,10 @@ pub struct Role {
     pub(crate) begun: Vec<Output>,
     /// When VRRP begins (`vrrp_startup_delay`); `None` once it has.
     pub(crate) begin_at: Option<Time>,
+    /// When a planned stop can wait for a successor no longer.
+    pub(crate) stop_by: Option<Time>,
+    /// When the supervisor's patience with a planned stop ends.
+    pub(crate) killed_at: Option<Time>,
     /// The supervisor is gone or said stop; what remains is to finish.
     pub(crate) stopping: bool,
     pub(crate) stopped: bool,
@@ -209,6 +213,8 @@ impl Role {
             reload_refused: None,
             begun: Vec::new(),
             begin_at: None,
+            stop_by: None,
+            killed_at: None,
             stopping: false,
             stopped: false,
             fresh: HashMap::new(),
@@ -285,6 +291,7 @@ impl Role {
             self.interfaces.poll_timeout(),
             self.kernel.poll_timeout(),
             self.begin_at,
+            self.stop_by.filter(|_| !self.stopped),
             self.lingering.iter().map(|(at, _)| *at).min(),
             self.extra.poll_timeout(),
         ]
@@ -301,6 +308,7 @@ impl Role {
             self.interface_is(&name, up);
         }
         self.let_go(|at| at <= now.mono);
+        self.stop_in_time(now);
         if self.kernel.poll_timeout().is_some_and(|at| at <= now.mono) {
             self.kernel.handle_timeout(now.mono);
         }

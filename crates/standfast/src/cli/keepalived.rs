@@ -138,7 +138,6 @@ pub(crate) struct Options {
     pub(crate) log_file: Option<PathBuf>,
     pub(crate) flush_log: bool,
     pub(crate) umask: Option<u32>,
-    pub(crate) release_vips: bool,
     pub(crate) keep_addresses: bool,
     pub(crate) no_respawn: bool,
     pub(crate) dump_config: bool,
@@ -210,7 +209,6 @@ pub(crate) fn parse(args: &[String]) -> Result<Action, Error> {
                 Ok(mask) => options.umask = Some(mask),
                 Err(complaint) => options.not_honoured.push(complaint),
             },
-            "release-vips" => options.release_vips = true,
             "dont-release-vrrp" => options.keep_addresses = true,
             "dont-respawn" => options.no_respawn = true,
             "dont-fork" => options.foreground = true,
@@ -241,7 +239,8 @@ pub(crate) fn parse(args: &[String]) -> Result<Action, Error> {
             "version" => return Ok(Action::Version),
             "help" => return Ok(Action::Help),
             "genhash" => return Ok(Action::Genhash),
-            // No balancer yet, so there is no table to leave and no BFD to leave out; and the
+            // Addresses are always released (-X). No balancer yet, so there is no table to leave and
+            // no BFD to leave out; and the
             // memory checker's switches have nothing to switch.
             _ => {}
         }

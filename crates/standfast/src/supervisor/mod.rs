@@ -404,7 +404,6 @@ impl Supervisor {
                 .unwrap_or_else(|| PathBuf::from("/tmp")),
             socket: Some(self.paths.socket.clone()),
             keep_addresses: self.options.keep_addresses,
-            release_vips: self.options.release_vips,
             detail: self.options.detail,
             address_monitoring: self.options.address_monitoring,
             log: log_options(&self.options),
