@@ -140,7 +140,9 @@ impl Engine {
         // A router that joins a running group does not change the group.
         let whole = new.len() == unit.len();
         let initial = self.routers[lead].state == State::Init;
-        if whole && initial {
+        // Owners are MASTER in the next instant, and so is a group of owners.
+        let told = whole && !new.iter().all(|&id| self.routers[id].starts_as_master());
+        if told && initial {
             self.settle_group(lead, State::Backup);
         }
         for &member in &new {
@@ -149,7 +151,7 @@ impl Engine {
             }
             self.enter_backup(member);
         }
-        if whole {
+        if told {
             self.settle_group(lead, State::Backup);
         }
     }
@@ -165,7 +167,7 @@ impl Engine {
         router.silent_since = now;
         router.preempt_at = None;
         router.discarding = None;
-        let owner = router.is_owner() && !router.handed_over;
+        let owner = router.starts_as_master();
         router.pending = owner.then_some(Cause::Owner);
         let wait = if owner { OWNER_START } else { router.down_time() };
         let late = std::mem::take(&mut router.waited) || from_fault;

@@ -178,6 +178,11 @@ impl Router {
         self.effective == 255
     }
 
+    /// Whether it goes from INIT to MASTER at once (RFC 9568 §6.4.1).
+    pub(crate) fn starts_as_master(&self) -> bool {
+        self.is_owner() && !self.handed_over
+    }
+
     /// Whether a higher priority takes over from a lower one.
     pub(crate) fn preempts(&self) -> bool {
         self.config.preempt && !self.handed_over

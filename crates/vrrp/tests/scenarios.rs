@@ -429,6 +429,17 @@ fn a_missing_source_address_is_a_fault() {
     until(&mut lan, |lan| lan.state(0, V) == Master);
 }
 
+#[test]
+fn a_group_of_owners_is_never_told_as_backup() {
+    let mut lan = group(255, 100);
+    lan.boot(0);
+    lan.run(ms(1000));
+    let mut told = fifo(&mut lan, 0);
+    assert_eq!(told.pop().as_deref(), Some("GROUP G MASTER 0"));
+    told.sort();
+    assert_eq!(told, ["INSTANCE A MASTER 255", "INSTANCE B MASTER 255"]);
+}
+
 /// Two nodes with routers A (segment 0) and B (segment 1) in a group G.
 fn group(a: u8, b: u8) -> Lan {
     let config = |node: usize, priority: u8| Config {
