@@ -198,7 +198,9 @@ impl Role {
     fn source_of(&self, router: RouterId) -> Option<(u32, std::net::IpAddr)> {
         let config = self.engine.config(router)?;
         let name = &config.interface.as_ref()?.name;
-        Some((self.kernel.index_of(name)?, config.source?))
+        // A configured source may be another machine's address: then it is not ours to announce.
+        let source = config.source.filter(|&ip| self.kernel.has_address(ip))?;
+        Some((self.kernel.index_of(name)?, source))
     }
 
     pub(crate) fn send_due_frames(&mut self) {
