@@ -5,7 +5,7 @@ use std::path::Path;
 use config::checks::{
     self, Elsewhere, Environment, Interface, Script, ScriptFinding, ScriptProblem,
 };
-use config::diagnostic::Diagnostic;
+use config::diagnostic::{Diagnostic, Severity};
 use config::files::MemoryFiles;
 use config::lower::{BuiltinNames, lower};
 use config::model::{Command, Global, Network};
@@ -186,6 +186,14 @@ fn addresses_and_the_interface() {
     );
     assert_eq!(at_home("2001:db8::9/64"), ["first-not-link-local: 2001:db8::9/64"]);
     assert_eq!(at_home("fe80::9/64\n 2001:db8::9/64"), Vec::<String>::new());
+    // Keepalived says so in strict mode: there it counts for the status of -t.
+    let noticed = |lines: &str| {
+        let text = with_vip("2001:db8::9/64", lines);
+        let (findings, _) = check(&text, &Machine::new());
+        findings.iter().any(|f| f.severity == Severity::Warning && f.message.contains("link-local"))
+    };
+    assert!(noticed("strict_mode on"));
+    assert!(!noticed("strict_mode off"));
     let owner = with_vip("192.0.2.1/24", "priority 255");
     assert_eq!(found_with(&owner, &Machine::new()), Vec::<String>::new());
     // Nobody looked: nothing is known.

@@ -176,13 +176,17 @@ fn no_masks(instance: &Instance, found: &mut Vec<Diagnostic>) {
 fn first_link_local(instance: &Instance, found: &mut Vec<Diagnostic>) {
     let Some(first) = instance.vips.first() else { return };
     if instance.family == Family::V6 && !is_link_local(first.ip()) {
+        let message = format!("the first address of `{}` is not a link-local one", instance.name);
+        // In strict mode Keepalived says so too.
+        let finding = if instance.strict.value {
+            Diagnostic::warning(Addresses::LinkLocalFirst, message)
+        } else {
+            Diagnostic::advice(Addresses::LinkLocalFirst, message)
+        };
         found.push(
-            Diagnostic::advice(
-                Addresses::LinkLocalFirst,
-                format!("the first address of `{}` is not a link-local one", instance.name),
-            )
-            .at(first.span, "RFC 9568 §5.2.9 wants fe80::… here")
-            .help("it works without where the router is not the hosts' default gateway"),
+            finding
+                .at(first.span, "RFC 9568 §5.2.9 wants fe80::… here")
+                .help("it works without where the router is not the hosts' default gateway"),
         );
     }
 }
