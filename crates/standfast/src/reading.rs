@@ -30,13 +30,20 @@ impl Read {
     /// Why it cannot be run, if it cannot. Keepalived stops with status 2 in these cases.
     pub(crate) fn refusal(&self) -> Option<String> {
         let stops = |finding: &&Diagnostic| {
-            finding.is_fatal() || finding.code == Code::Language(Language::DuplicateVrid)
+            finding.is_fatal()
+                || finding.class == Class::Unreadable
+                || finding.code == Code::Language(Language::DuplicateVrid)
         };
         let finding = self.findings.iter().find(stops).map(|finding| line(finding, &self.sources));
         finding.or_else(|| {
             let name = self.unusable.first()?;
             Some(format!("vrrp_instance {name} cannot be used"))
         })
+    }
+
+    /// Whether a file is missing that an include insists on: Keepalived has a status for that.
+    pub(crate) fn lacks_a_file(&self) -> bool {
+        self.findings.iter().any(|finding| finding.class == Class::Unreadable)
     }
 
     /// What is wrong with it, without the places: a reload must not add to these. A word that is

@@ -31,8 +31,7 @@ pub(crate) enum Command {
     /// Exit status: 0 no errors (with --strict: no warnings either); 1 warnings, with --strict;
     /// 2 errors; 6 a file cannot be read.
     Check {
-        /// Files to check
-        #[arg(required_unless_present = "explain")]
+        /// Files to check (default: /etc/keepalived/keepalived.conf)
         files: Vec<PathBuf>,
         /// Compare the files as the nodes of one group
         #[arg(long)]

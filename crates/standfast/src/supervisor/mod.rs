@@ -195,9 +195,12 @@ impl Supervisor {
     fn new(options: Options, read: Read) -> Result<Self, u8> {
         reading::log_findings(&read);
         if let Some(reason) = read.refusal() {
-            log::error!("{reason}");
+            let told = |finding| reading::line(finding, &read.sources) == reason;
+            if !read.findings.iter().any(told) {
+                log::error!("{reason}");
+            }
             log::error!("the configuration cannot be run; `standfast check` tells more");
-            return Err(exit::CONFIG);
+            return Err(if read.lacks_a_file() { exit::NO_CONFIG } else { exit::CONFIG });
         }
         let settings = Settings::of(&read.model);
         for notice in &settings.notices {
