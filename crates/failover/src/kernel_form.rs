@@ -98,7 +98,11 @@ pub(crate) fn route(route: &Route, index_of: IndexOf<'_>) -> Option<netlink::Rou
     out.tos = route.tos.unwrap_or(0);
     out.table = route.table.unwrap_or(254);
     out.protocol = route.protocol.unwrap_or(netlink::ROUTE_PROTO);
-    out.scope = route.scope.unwrap_or_else(|| out.default_scope());
+    // Keepalived leaves a route through an interface alone at scope global, unlike `ip route`.
+    out.scope = route.scope.unwrap_or_else(|| match route.kind {
+        RouteType::Unicast => 0,
+        _ => out.default_scope(),
+    });
     out.metric = route.metric;
     out.prefsrc = route.source;
     out.expires = route.expires.map(|d| u32::try_from(d.as_secs()).unwrap_or(u32::MAX));

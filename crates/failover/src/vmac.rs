@@ -86,6 +86,11 @@ impl Devices {
         ] {
             self.set(&format!("net/ipv4/conf/{device}/{key}"), value, false);
         }
+        // Otherwise the device takes part in IPv6 with an address and reports of its own.
+        let ipv6 = |a: &config::model::Address| a.dev.is_none() && a.family() == Family::V6;
+        if !instance.all_addresses().any(ipv6) {
+            self.set(&format!("net/ipv6/conf/{device}/disable_ipv6"), "1", false);
+        }
         self.set(&format!("net/ipv4/conf/{parent}/arp_ignore"), "1", true);
         self.set(&format!("net/ipv4/conf/{parent}/arp_filter"), "1", true);
         // The greater of this one and the device's own counts.
