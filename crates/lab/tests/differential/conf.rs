@@ -1,6 +1,7 @@
 //! Writes the keepalived.conf of a scenario: one instance, with what the scenario varies.
 
 use std::fmt;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use crate::stage::s;
@@ -125,6 +126,18 @@ impl fmt::Display for Conf {
         }
         writeln!(f, "  }}\n}}")
     }
+}
+
+/// Whether we are root only in a user namespace, where `/` belongs to nobody.
+pub(crate) fn rootless() -> bool {
+    std::fs::metadata("/").is_ok_and(|root| root.uid() != 0)
+}
+
+/// Lines of global_defs for scenarios with scripts. Script security wants every directory of a
+/// script's path to belong to root.
+pub(crate) fn scripts() -> String {
+    let security = if rootless() { "" } else { "  enable_script_security\n" };
+    format!("{security}  script_user root\n")
 }
 
 /// The virtual address of most scenarios.

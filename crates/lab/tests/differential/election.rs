@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::Scenario;
 use crate::conf::{Conf, VIP, VIP6, VIP6_LOCAL};
-use crate::stage::{Stage, ip, s, took};
+use crate::stage::{Stage, s, took};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("v3_ipv4_multicast", |stage| life(stage, |_| Conf::v3())),
@@ -239,12 +239,14 @@ fn active_active(stage: &mut Stage) {
     let a = |priority| Conf::v3().priority(priority);
     let b = |priority| Conf::v3().priority(priority).name("B", 52).vips(&[OTHER]);
     let started = stage.start_text(1, &format!("{}{}", a(150), b(100)));
-    stage.start_text(2, &format!("{}{}", a(100), b(150)));
     stage.gets(1, VIP, started, a(150).down());
-    stage.gets(2, OTHER, started, b(150).down());
+    stage.gets(1, OTHER, started, b(100).down());
+    let second = stage.start_text(2, &format!("{}{}", a(100), b(150)));
+    stage.gets(2, OTHER, second, b(150).down());
+    stage.loses(1, OTHER, second, b(150).down());
+    stage.pass(1, 6, a(150).interval());
     stage.quiet(2, VIP, started);
-    stage.quiet(1, OTHER, started);
-    assert!(stage.lab.holds(1, ip(VIP)));
+    stage.quiet(1, VIP, second);
     let cut = stage.lab.pull(1, 0).expect("pull");
     stage.gets(2, VIP, cut, a(100).down());
     stage.quiet(2, OTHER, cut);

@@ -8,21 +8,23 @@ use std::time::Duration;
 use standfast_lab::voice::Call;
 
 use crate::Scenario;
-use crate::conf::{Conf, VIP};
+use crate::conf::{Conf, VIP, scripts};
 use crate::stage::{SLACK, Stage, s};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
-    Scenario::new("arguments_of_notify", arguments).alone(),
-    Scenario::new("scripts_of_each_state", each_state).alone(),
+    Scenario::new("arguments_of_notify", arguments).scripts().alone(),
+    Scenario::new("scripts_of_each_state", each_state).scripts().alone(),
     Scenario::new("lines_of_the_fifo", fifo).alone(),
     Scenario::new("lines_of_a_group", group_lines).alone().links(2),
     Scenario::new("priority_changes_are_told", priority_changes).alone(),
-    Scenario::new("lower_priority_master_is_told", lower_priority).alone(),
-    Scenario::new("fault_is_told", fault).alone(),
+    Scenario::new("lower_priority_master_is_told", lower_priority).scripts().alone(),
+    Scenario::new("fault_is_told", fault).scripts().alone(),
     Scenario::new("instance_that_reload_deletes_is_told", deleted).alone(),
 ];
 
-const SECURITY: &str = "global_defs {\n  enable_script_security\n  script_user root\n}";
+fn global() -> String {
+    format!("global_defs {{\n{}}}", scripts())
+}
 
 /// A script that appends its name and arguments as one line.
 fn telltale(name: &str) -> String {
@@ -38,7 +40,7 @@ fn told(stage: &Stage, node: usize, limit: Duration, lines: &[&str]) {
 
 fn arguments(stage: &mut Stage) {
     let conf =
-        Conf::v3().priority(150).after(SECURITY).with("notify \"/run/tell.sh one 'two three'\"");
+        Conf::v3().priority(150).after(global()).with("notify \"/run/tell.sh one 'two three'\"");
     stage.lab.write(1, "/run/tell.sh", &telltale("notify")).expect("write");
     let started = stage.start(1, &conf);
     stage.gets(1, VIP, started, conf.down());
@@ -51,7 +53,7 @@ fn arguments(stage: &mut Stage) {
 }
 
 fn each_state(stage: &mut Stage) {
-    let mut conf = Conf::v3().priority(150).after(SECURITY);
+    let mut conf = Conf::v3().priority(150).after(global());
     for state in ["master", "backup", "fault", "stop"] {
         conf = conf.with(format!("notify_{state} \"/run/{state}.sh arg\""));
         stage.lab.write(1, &format!("/run/{state}.sh"), &telltale(state)).expect("write");
@@ -197,7 +199,7 @@ fn priority_changes(stage: &mut Stage) {
 }
 
 fn lower_priority(stage: &mut Stage) {
-    let global = with_fifo("  enable_script_security\n  script_user root\n");
+    let global = with_fifo(&scripts());
     let conf = Conf::v3()
         .priority(150)
         .after(global)
@@ -220,7 +222,7 @@ fn lower_priority(stage: &mut Stage) {
 }
 
 fn fault(stage: &mut Stage) {
-    let conf = Conf::v3().priority(150).after(SECURITY).with("notify /run/tell.sh");
+    let conf = Conf::v3().priority(150).after(global()).with("notify /run/tell.sh");
     stage.lab.write(1, "/run/tell.sh", &telltale("notify")).expect("write");
     stage.pull_before_start(1);
     stage.start(1, &conf);

@@ -3,17 +3,21 @@
 use std::time::Duration;
 
 use crate::Scenario;
-use crate::conf::{Conf, VIP};
+use crate::conf::{Conf, VIP, scripts};
 use crate::stage::{Stage, s};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
-    Scenario::new("script_without_weight_causes_fault", script_fault),
-    Scenario::new("script_with_negative_weight", |stage| script_weight(stage, -60, 150, 90)),
-    Scenario::new("script_with_positive_weight", |stage| script_weight(stage, 60, 150, 90)),
-    Scenario::new("script_with_negative_weight_in_reverse", |stage| script_reverse(stage, 90, -60)),
-    Scenario::new("script_with_positive_weight_in_reverse", |stage| script_reverse(stage, 150, 60)),
-    Scenario::new("script_needs_fall_failures_and_rise_successes", rise_fall),
-    Scenario::new("script_that_hangs_fails", script_timeout),
+    Scenario::new("script_without_weight_causes_fault", script_fault).scripts(),
+    Scenario::new("script_with_negative_weight", |stage| script_weight(stage, -60, 150, 90))
+        .scripts(),
+    Scenario::new("script_with_positive_weight", |stage| script_weight(stage, 60, 150, 90))
+        .scripts(),
+    Scenario::new("script_with_negative_weight_in_reverse", |stage| script_reverse(stage, 90, -60))
+        .scripts(),
+    Scenario::new("script_with_positive_weight_in_reverse", |stage| script_reverse(stage, 150, 60))
+        .scripts(),
+    Scenario::new("script_needs_fall_failures_and_rise_successes", rise_fall).scripts(),
+    Scenario::new("script_that_hangs_fails", script_timeout).scripts(),
     Scenario::new("interface_without_weight_causes_fault", interface_fault).links(2),
     Scenario::new("interface_with_weight", interface_weight).links(2),
     Scenario::new("file_with_weight", file_weight),
@@ -26,8 +30,9 @@ const SCRIPT: &str = "#!/bin/sh\ntest ! -e /tmp/bad\n";
 
 fn script(parameters: &str) -> String {
     format!(
-        "global_defs {{\n  enable_script_security\n  script_user root\n}}\n\
-         vrrp_script chk {{\n  script /run/check.sh\n  interval 1\n  timeout 1\n{parameters}}}\n"
+        "global_defs {{\n{}}}\n\
+         vrrp_script chk {{\n  script /run/check.sh\n  interval 1\n  timeout 1\n{parameters}}}\n",
+        scripts(),
     )
 }
 
