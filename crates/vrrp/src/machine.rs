@@ -288,12 +288,10 @@ impl Engine {
             return;
         }
         self.advertise(id);
-        // Keep to the beat unless a whole interval was lost.
+        // Back to the beat by and by: a late advert must not be followed by one in a hurry.
         let interval = self.routers[id].config.advert_interval;
-        let next = due + interval;
-        if next > self.now.mono {
-            self.arm(id, Timer::Advert, Some(next));
-        }
+        let next = (due + interval).max(self.now.mono + interval * 3 / 4);
+        self.arm(id, Timer::Advert, Some(next));
     }
 
     /// Late-master protection: with `nopreempt`, a MASTER that was silent for so long that others
