@@ -10,15 +10,15 @@
 //!
 //! | what happens | where |
 //! |---|---|
-//! | the model becomes settings of each part | [`plan`], [`scripts`], [`kernel_form`] |
-//! | the main loop, how it begins and ends | [`role`], [`starting`], [`ending`] |
-//! | what comes in | [`hearing`] |
-//! | what the engine says is done | [`acting`] |
-//! | reload, announcements, notifications | [`changing`] |
-//! | what should be in the kernel, and is | [`kernel`], [`vmac`], [`firewall`] |
-//! | frames to the neighbours | [`announce`], [`pacing`], [`extra`] |
-//! | what people are told | [`records`], [`report`], [`dumps`], [`api`] |
-//! | what a next life needs | [`store`] |
+//! | the model becomes settings of each part | `plan`, `scripts`, `kernel_form` |
+//! | the main loop, how it begins and ends | `role`, `starting`, `ending` |
+//! | what comes in | `hearing` |
+//! | what the engine says is done | `acting` |
+//! | reload, announcements, notifications | `changing` |
+//! | what should be in the kernel, and is | `kernel`, `vmac`, `firewall` |
+//! | frames to the neighbours | `announce`, `pacing`, `extra` |
+//! | what people are told | `records`, `report`, `dumps`, `api` |
+//! | what a next life needs | `store` |
 #![forbid(unsafe_code)]
 
 mod acting;
