@@ -1,0 +1,2 @@
+//! The balancer role: joins health checks, quorum, kernel IPVS and notifications.
+#![forbid(unsafe_code)]
