@@ -84,7 +84,7 @@ fn quorum_and_hysteresis() {
 #[test]
 fn ports_follow_the_service_unless_nat() {
     let (vs, said) = service("lb_kind DR", "");
-    assert_eq!((vs.real_servers[0].address.port(), said), (80, vec![]));
+    assert_eq!((vs.real_servers[0].port, said), (80, vec![]));
     let text = |kind: &str| {
         format!(
             "virtual_server 192.0.2.1 80 {{\n lb_algo rr\n lb_kind {kind}\n protocol TCP\n \
@@ -93,9 +93,9 @@ fn ports_follow_the_service_unless_nat() {
     };
     let lowered = read(&text("NAT"));
     assert_eq!(codes(&lowered), [Language::DuplicateEntry]);
-    assert_eq!(lowered.model.virtual_servers[0].real_servers[0].address.port(), 81);
+    assert_eq!(lowered.model.virtual_servers[0].real_servers[0].port, 81);
     let lowered = read(&text("DR"));
-    assert_eq!(lowered.model.virtual_servers[0].real_servers[0].address.port(), 80);
+    assert_eq!(lowered.model.virtual_servers[0].real_servers[0].port, 80);
 }
 
 #[test]
@@ -147,7 +147,8 @@ fn checkers_inherit() {
     let c = &vs.real_servers[0].checkers;
     let secs = Duration::from_secs;
     assert_eq!((*c[0].schedule.delay_loop, *c[0].schedule.retry), (secs(7), 5));
-    assert_eq!(c[0].connection.as_ref().unwrap().to, "203.0.113.9:81".parse().unwrap());
+    let real = "192.0.2.9:80".parse().unwrap();
+    assert_eq!(c[0].connection.as_ref().unwrap().to(real), "203.0.113.9:81".parse().unwrap());
     assert_eq!((*c[1].schedule.retry, *c[1].schedule.delay_before_retry), (4, secs(2)));
     assert!(matches!(&c[2].kind, CheckerKind::Misc { command, timeout, .. }
         if command.words == ["/bin/x", "y"] && timeout.value == secs(7)));

@@ -80,7 +80,7 @@ const SERVICE: &[Keyword] = &[
     kw("sorry_server_lvs_method", METHOD, "lb_kind", "How packets reach it.").lenient(),
     kw(
         "real_server",
-        special("IP [PORT] { … }", "192.0.2.9 80", "192.0.2.999 80"),
+        special("IP | NAME [PORT] { … }", "192.0.2.9 80", "192.0.2.999 80"),
         "",
         "A server.",
     ),
@@ -117,6 +117,7 @@ pub(super) const BLOCKS: &[Block] = &[
             kw("ca", Path, "", "File of certificate authorities.").lenient(),
             kw("certificate", Path, "", "File of our certificate.").lenient(),
             kw("key", Path, "", "File of its key.").lenient(),
+            kw("verify", Bool, "whether there is a `ca`", "SSL_GET verifies certificates.").ours(),
         ]]),
     },
     Block {

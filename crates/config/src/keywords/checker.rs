@@ -2,7 +2,7 @@
 
 use super::BlockId as B;
 use super::Role::Balancer;
-use super::Value::{Block as Blk, Bool, Flag, Interface};
+use super::Value::{Block as Blk, Bool, Flag, Interface, Path};
 use super::{
     Block, Content, IP, Keyword, LONG, TEXT, U32, Value, count, int, micros, seconds, special,
 };
@@ -54,6 +54,11 @@ const TLS: &[Keyword] = &[
     kw("tls_compliant", Bool, "off", "Insist on an orderly end of TLS.").since("2.3"),
 ];
 
+const VERIFICATION: &[Keyword] = &[
+    kw("verify", Bool, "whether there is a `ca`", "The server's certificate must be good.").ours(),
+    kw("ca", Path, "that of `SSL`", "File of certificate authorities.").ours(),
+];
+
 const fn checker(
     id: B,
     title: &'static str,
@@ -74,8 +79,8 @@ pub(super) const BLOCKS: &[Block] = &[
     checker(
         B::SslGet,
         "SSL_GET",
-        "The same by TLS; certificates are not verified.",
-        &[HTTP, TLS, CONNECTION, SCHEDULE],
+        "The same by TLS; certificates are verified if a `ca` or `verify` says so.",
+        &[HTTP, TLS, VERIFICATION, CONNECTION, SCHEDULE],
     ),
     checker(
         B::Url,
@@ -146,6 +151,8 @@ pub(super) const BLOCKS: &[Block] = &[
                     "What to ask.",
                 ),
                 kw("name", TEXT, ".", "Which name to ask about."),
+                kw("expect", TEXT, "any answer", "Data that the answer must hold; repeatable.")
+                    .ours(),
             ],
             CONNECTION,
             SCHEDULE,

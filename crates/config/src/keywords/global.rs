@@ -449,6 +449,23 @@ const OTHERS: &[Keyword] = &[
     ),
     kw("smtp_helo_name", TEXT, "the host's name", Mail, "How we greet the server.").lenient(),
     kw("smtp_connect_timeout", count(1, LONG as i64, "s"), "30", Mail, "How long to wait for it."),
+    kw(
+        "smtp_security",
+        Value::Choice(&["none", "starttls", "tls"]),
+        "none",
+        Mail,
+        "How mail is protected on its way.",
+    )
+    .ours(),
+    kw(
+        "smtp_login",
+        special("USER PASSWORD", "alerts secret", ""),
+        "",
+        Mail,
+        "How to log in at the mail server.",
+    )
+    .ours(),
+    kw("smtp_ca", Value::Path, "the system's", Mail, "File of certificate authorities.").ours(),
     kw("smtp_alert", Bool, "unset", Mail, "Default of `smtp_alert` everywhere."),
     kw("smtp_alert_vrrp", Bool, "unset", Mail, "Default of `smtp_alert` of VRRP."),
     kw("smtp_alert_checker", Bool, "unset", Mail, "Default of `smtp_alert` of checkers."),

@@ -83,6 +83,9 @@ pub enum Standing {
     Ignored(&'static str),
 }
 
+/// What [`Keyword::since`] says of a keyword that only Standfast knows.
+pub const OURS: &str = "Standfast only";
+
 /// The argument of a keyword.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value {
@@ -152,7 +155,7 @@ pub struct Keyword {
     pub role: Role,
     /// One line.
     pub doc: &'static str,
-    /// First version of Keepalived that has it, if later than 2.2.7; else empty.
+    /// First version of Keepalived that has it, if later than 2.2.7; [`OURS`]; else empty.
     pub since: &'static str,
     /// Whether it is current.
     pub standing: Standing,
@@ -187,6 +190,12 @@ impl Keyword {
     /// First version that has it.
     pub const fn since(mut self, version: &'static str) -> Self {
         self.since = version;
+        self
+    }
+
+    /// Beyond Keepalived, which ignores it with a complaint.
+    pub const fn ours(mut self) -> Self {
+        self.since = OURS;
         self
     }
 

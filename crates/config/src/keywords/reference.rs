@@ -55,7 +55,9 @@ fn row(page: &mut String, keyword: &Keyword) {
             let _ = write!(doc, " *Without effect*: {why}.");
         }
     }
-    if !keyword.since.is_empty() {
+    if keyword.since == super::OURS {
+        doc.push_str(" Keepalived does not know it.");
+    } else if !keyword.since.is_empty() {
         let _ = write!(doc, " Since {}.", keyword.since);
     }
     let role = match (keyword.standing, keyword.acted_on()) {

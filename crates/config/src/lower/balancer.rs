@@ -10,9 +10,10 @@ use super::track::{Kind, Names};
 use crate::diagnostic::{Diagnostic, Language};
 use crate::keywords::{BlockId, Keyword};
 use crate::model::balancer::{
-    Forwarding, GroupEntry, Protocol, Scheduler, SchedulerFlags, Service, SorryServer, Tunnel,
-    TunnelChecksum, VsSpan,
+    Forwarding, GroupEntry, Host, Protocol, Scheduler, SchedulerFlags, Service, SorryServer,
+    Tunnel, TunnelChecksum, VsSpan,
 };
+use crate::model::checker::CheckerKind;
 use crate::model::{Command, Family, Global, Model, Name, Secret, Setting, Ssl, VirtualServer};
 use crate::source::Span;
 use crate::tree::{Item, Token};
@@ -87,6 +88,10 @@ impl Context<'_> {
         let mut ssl = Ssl::default();
         for item in block.items() {
             let Some(keyword) = self.keyword(BlockId::Ssl, item) else { continue };
+            if keyword.name == "verify" {
+                ssl.verify = super::checker::plain(self.boolean(item, keyword)).or(ssl.verify);
+                continue;
+            }
             let Some(token) = self.argument(item, keyword) else { continue };
             match keyword.name {
                 "password" => ssl.password = Some(Secret::new(token.as_bytes())),
@@ -477,21 +482,25 @@ impl Context<'_> {
             global: &model.global,
         };
         let mut real_servers = Vec::with_capacity(d.servers.len());
-        let mut seen: HashMap<SocketAddr, Span> = HashMap::with_capacity(d.servers.len());
+        let mut seen: HashMap<(Host, u16), Span> = HashMap::with_capacity(d.servers.len());
         for draft in d.servers {
             let Some(server) = self.finish_server(draft, &context) else { continue };
-            if let Some(first) = seen.get(&server.address) {
+            let place = (server.host.clone(), server.port);
+            if let Some(first) = seen.get(&place) {
                 self.report(
                     Diagnostic::error(
                         Language::DuplicateEntry,
-                        format!("{title} has the real server {} twice", server.address),
+                        format!(
+                            "{title} has the real server {} {} twice",
+                            server.host, server.port
+                        ),
                     )
                     .at(server.span.0, "not used")
                     .also(*first, "this one is used"),
                 );
                 continue;
             }
-            seen.insert(server.address, server.span.0);
+            seen.insert(place, server.span.0);
             real_servers.push(server);
         }
         if real_servers.is_empty() {
@@ -564,9 +573,7 @@ impl Context<'_> {
                 .at(d.span, format!("{own} is used")),
             );
         }
-        own.or(d.family)
-            .or(d.servers.first().map(|s| Family::of(&s.address.ip())))
-            .unwrap_or(Family::V4)
+        own.or(d.family).or(d.servers.iter().find_map(ServerDraft::family)).unwrap_or(Family::V4)
     }
 
     fn protocol(&mut self, d: &Draft, mark: bool, title: &str) -> Setting<Protocol> {
@@ -695,6 +702,28 @@ pub(super) fn checker_alert(
     let outer =
         outer.into_iter().find_map(|s| s.value.map(|on| Setting { value: on, origin: s.origin }));
     super::context::resolve(here, &outer.unwrap_or(Setting::default_of(otherwise)))
+}
+
+/// Which web checks verify certificates, and by what: `SSL` may stand anywhere in the file.
+pub(super) fn settle_verification(ssl: Option<&Ssl>, servers: &mut [VirtualServer]) {
+    let checkers = servers
+        .iter_mut()
+        .flat_map(|vs| &mut vs.real_servers)
+        .flat_map(|server| &mut server.checkers);
+    for checker in checkers {
+        let CheckerKind::Http(http) = &mut checker.kind else { continue };
+        if !http.tls {
+            continue;
+        }
+        if http.verify.is_default() {
+            let general = ssl.and_then(|ssl| ssl.verify);
+            let has_ca = http.ca.is_some() || ssl.is_some_and(|ssl| ssl.ca.is_some());
+            http.verify = Setting::default_of(general.unwrap_or(has_ca));
+        }
+        if http.ca.is_none() {
+            http.ca = ssl.and_then(|ssl| ssl.ca.clone());
+        }
+    }
 }
 
 /// How a service is called in findings.

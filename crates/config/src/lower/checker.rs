@@ -1,6 +1,6 @@
 //! The checkers of a `real_server`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::context::{Context, Written, or_default, resolve, whole};
@@ -54,6 +54,8 @@ struct Own {
     helo: Option<String>,
     record: RecordType,
     name: Option<Name>,
+    expected: Vec<String>,
+    verify: Written<bool>,
     command: Option<Command>,
     user: Option<crate::model::ScriptUser>,
     dynamic: bool,
@@ -85,6 +87,8 @@ impl Context<'_> {
                 sni_name: None,
                 fast_recovery: false,
                 tls_compliant: false,
+                verify: Setting::default(),
+                ca: None,
                 urls: Vec::new(),
             });
         }
@@ -101,6 +105,7 @@ impl Context<'_> {
             let handled = match id {
                 BlockId::HttpGet | BlockId::SslGet => {
                     self.http(&mut own, &mut draft, item, keyword)
+                        || (id == BlockId::SslGet && self.verification(&mut own, item, keyword))
                 }
                 BlockId::SmtpCheck => self.smtp(&mut own, &mut draft, item, keyword),
                 BlockId::DnsCheck => self.dns(&mut own, item, keyword),
@@ -135,7 +140,10 @@ impl Context<'_> {
         match id {
             BlockId::TcpCheck => Some(CheckerKind::Tcp),
             BlockId::HttpGet | BlockId::SslGet => match own.http {
-                Some(http) if !http.urls.is_empty() => Some(CheckerKind::Http(http)),
+                Some(mut http) if !http.urls.is_empty() => {
+                    http.verify = or_default(&own.verify, false);
+                    Some(CheckerKind::Http(http))
+                }
                 _ => void(self, "`url`"),
             },
             BlockId::SmtpCheck => Some(CheckerKind::Smtp {
@@ -145,6 +153,7 @@ impl Context<'_> {
             BlockId::DnsCheck => Some(CheckerKind::Dns {
                 record: own.record,
                 name: own.name.map_or_else(|| ".".to_owned(), |n| n.text),
+                expected: own.expected,
             }),
             BlockId::MiscCheck => match own.command {
                 Some(mut command) => {
@@ -255,6 +264,17 @@ impl Context<'_> {
         true
     }
 
+    /// Whether and by what a TLS server proves who it is.
+    fn verification(&mut self, own: &mut Own, item: &Item, keyword: &Keyword) -> bool {
+        let Some(http) = &mut own.http else { return false };
+        match keyword.name {
+            "verify" => own.verify = self.boolean(item, keyword).or(own.verify),
+            "ca" => http.ca = self.argument(item, keyword).map(|t| t.to_string().into()),
+            _ => return false,
+        }
+        true
+    }
+
     fn smtp(
         &mut self,
         own: &mut Own,
@@ -297,6 +317,7 @@ impl Context<'_> {
                 own.record = read.map_or(own.record, |(record, _)| record);
             }
             "name" => own.name = self.text(item, keyword).map(|(n, span)| Name::new(n, span)),
+            "expect" => own.expected.extend(plain(self.text(item, keyword))),
             _ => return false,
         }
         true
@@ -426,7 +447,6 @@ impl CheckerDraft {
     /// Applies what the servers round it say.
     pub(super) fn finish(
         self,
-        server: SocketAddr,
         outer: &Inherited,
         alpha: &Setting<bool>,
         global: &Global,
@@ -465,7 +485,7 @@ impl CheckerDraft {
                 *timeout = or_default(&self.misc_timeout, delay_loop.value);
             }
             CheckerKind::Smtp { hosts, .. } => {
-                let each = self.hosts.iter().map(|h| h.finish(server, &five));
+                let each = self.hosts.iter().map(|h| h.finish(&five));
                 *hosts = each.collect();
             }
             CheckerKind::Http(http) => {
@@ -473,7 +493,7 @@ impl CheckerDraft {
             }
             _ => {}
         }
-        let connection = self.network.then(|| self.connection.finish(server, &five));
+        let connection = self.network.then(|| self.connection.finish(&five));
         Checker {
             kind,
             schedule,
@@ -485,10 +505,10 @@ impl CheckerDraft {
 }
 
 impl ConnectionDraft {
-    fn finish(&self, server: SocketAddr, timeout: &Setting<Duration>) -> Connection {
-        let port = self.port.unwrap_or(server.port());
+    fn finish(&self, timeout: &Setting<Duration>) -> Connection {
         Connection {
-            to: SocketAddr::new(self.ip.unwrap_or(server.ip()), port),
+            ip: self.ip,
+            port: self.port,
             bind_address: self.bind_address,
             bind_port: self.bind_port,
             bind_interface: self.bind_interface.clone(),

@@ -10,12 +10,16 @@ use crate::diagnostic::{Diagnostic, Language};
 use crate::keywords::{BlockId, Keyword};
 use crate::model::command::{Fifo, FifoSpan};
 use crate::model::global::{
-    Buffer, DynamicInterfaces, FlushOnStop, Iptables, LvsSyncDaemon, ProcessTuning, RxBufsPolicy,
+    Buffer, DynamicInterfaces, FlushOnStop, Iptables, LvsSyncDaemon, MailSecurity, ProcessTuning,
+    RxBufsPolicy,
 };
 use crate::model::vrrp::{GarpExtra, Version};
-use crate::model::{Global, Linkbeat, Name, Setting};
+use crate::model::{Global, Linkbeat, Name, Secret, Setting};
 use crate::source::Span;
 use crate::tree::Item;
+
+/// The port of a mail server that speaks TLS from the first byte (RFC 8314 §3.3).
+const SMTPS: u16 = 465;
 
 /// Puts a value that was read into its place; nothing read leaves the place alone.
 fn put<T>(place: &mut Setting<T>, read: Written<T>) {
@@ -41,6 +45,8 @@ pub(super) struct GlobalDraft {
     shutdown_timeout: Option<Duration>,
     fifo_scripts: [Option<crate::model::Command>; 3],
     garp_lower_prio: (Written<Duration>, Written<u32>),
+    /// Whether `smtp_server` has a port.
+    smtp_port: bool,
 }
 
 impl GlobalDraft {
@@ -269,7 +275,26 @@ impl GlobalDraft {
                 }
             }
             "notification_email_from" => set(&mut g.mail.from, cx.text(item, keyword)),
-            "smtp_server" => smtp_server(cx, item, keyword, &mut g.mail.server),
+            "smtp_server" => {
+                self.smtp_port = smtp_server(cx, item, keyword, &mut g.mail.server);
+            }
+            "smtp_security" => {
+                let known = [
+                    ("none", MailSecurity::None),
+                    ("starttls", MailSecurity::StartTls),
+                    ("tls", MailSecurity::Tls),
+                ];
+                let read = cx.choice(item, keyword, &known, "the line is ignored");
+                g.mail.security = read.map_or(g.mail.security, |(security, _)| security);
+            }
+            "smtp_login" => match (cx.argument(item, keyword), item.args.get(1)) {
+                (Some(user), Some(password)) => {
+                    g.mail.login = Some((user.to_string(), Secret::new(password.as_bytes())));
+                }
+                (Some(_), None) => cx.missing(item, keyword),
+                (None, _) => {}
+            },
+            "smtp_ca" => g.mail.ca = cx.argument(item, keyword).map(|t| t.to_string().into()),
             "smtp_helo_name" => set(&mut g.mail.helo, cx.text(item, keyword)),
             "smtp_connect_timeout" => put(&mut g.mail.timeout, cx.seconds(item, keyword)),
             "smtp_alert" => put(&mut g.mail.alert, some(cx.boolean(item, keyword))),
@@ -378,6 +403,12 @@ impl GlobalDraft {
             if let Some(fifo) = fifo {
                 fifo.script = script;
             }
+        }
+        if let Some((_, port)) = &mut g.mail.server
+            && !self.smtp_port
+            && g.mail.security == MailSecurity::Tls
+        {
+            *port = SMTPS;
         }
         let v = &mut g.vrrp;
         if v.vmac_addr_prefix.is_default() {
@@ -520,16 +551,17 @@ fn smtp_server(
     item: &Item,
     keyword: &Keyword,
     place: &mut Option<(String, u16)>,
-) {
-    let Some(host) = cx.argument(item, keyword) else { return };
+) -> bool {
+    let Some(host) = cx.argument(item, keyword) else { return false };
     let port = match item.args.get(1) {
         None => 25,
         Some(token) => match cx.integer_token(token, "port of smtp_server", 1, 65_535) {
             Some((port, _)) => u16::try_from(port).unwrap_or(25),
-            None => return,
+            None => return false,
         },
     };
     *place = Some((host.to_string(), port));
+    item.args.len() > 1
 }
 
 fn fifo(cx: &mut Context<'_>, item: &Item, keyword: &Keyword) -> Option<Fifo> {

@@ -257,6 +257,7 @@ impl Lowering {
     /// What needs all blocks.
     fn settle(&mut self, cx: &mut Context<'_>) {
         let model = &mut self.model;
+        balancer::settle_verification(model.ssl.as_ref(), &mut model.virtual_servers);
         cx.duplicate_vrids(&mut model.vrrp);
         let prefix = model.global.vrrp.vmac_prefix.value.clone();
         cx.device_names(&mut model.vrrp, &prefix);

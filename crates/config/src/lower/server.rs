@@ -1,6 +1,5 @@
 //! `real_server`.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::balancer::checker_alert;
@@ -9,10 +8,10 @@ use super::context::{Context, Written, or_default, resolve};
 use super::track::Names;
 use crate::diagnostic::{Diagnostic, Language};
 use crate::keywords::{BlockId, Keyword};
-use crate::model::balancer::{Forwarding, RealServer, Service, VsSpan};
+use crate::model::balancer::{Forwarding, Host, RealServer, Service, VsSpan};
 use crate::model::{Command, Family, Global, Model, Setting};
 use crate::source::Span;
-use crate::tree::Item;
+use crate::tree::{Item, Token};
 
 /// What a virtual server sets for its real servers, and a real server for its checkers.
 #[derive(Clone, Default)]
@@ -29,7 +28,8 @@ pub(super) struct Inherited {
 
 /// A `real_server` as it is written.
 pub(super) struct ServerDraft {
-    pub(super) address: SocketAddr,
+    host: Host,
+    port: u16,
     weight: Written<u32>,
     forwarding: Written<Forwarding>,
     upper: u32,
@@ -90,10 +90,12 @@ impl Context<'_> {
         names: &Names,
         model: &Model,
     ) -> Option<ServerDraft> {
-        let address = self.endpoint(&block.args);
-        let placeholder = SocketAddr::from(([0, 0, 0, 0], 0));
+        let place = self.place(&block.args);
+        let readable = place.is_some();
+        let (host, port) = place.unwrap_or((Host::Name(String::new()), 0));
         let mut d = ServerDraft {
-            address: address.unwrap_or(placeholder),
+            host,
+            port,
             weight: None,
             forwarding: None,
             upper: 0,
@@ -128,7 +130,20 @@ impl Context<'_> {
                 }
             }
         }
-        address.map(|_| d)
+        readable.then_some(d)
+    }
+
+    /// `IP [PORT]` or `NAME [PORT]`.
+    fn place(&mut self, words: &[Token]) -> Option<(Host, u16)> {
+        let first = words.first()?;
+        if !is_host_name(first) {
+            return self.endpoint(words).map(|a| (Host::Address(a.ip()), a.port()));
+        }
+        let port = match words.get(1) {
+            None => 0,
+            Some(token) => self.port(token, 1)?,
+        };
+        Some((Host::Name(first.trim_end_matches('.').to_ascii_lowercase()), port))
     }
 
     fn threshold(&mut self, item: &Item, keyword: &Keyword, before: u32) -> u32 {
@@ -144,16 +159,17 @@ impl Context<'_> {
     ) -> Option<RealServer> {
         let forwarding = resolve(&d.forwarding, &above.forwarding);
         let tunnel = matches!(forwarding.value, Forwarding::Tunnel(_));
-        let family = Family::of(&d.address.ip());
-        if family != above.family && !tunnel {
+        let family = d.family();
+        if let Some(family) = family
+            && family != above.family
+            && !tunnel
+        {
             self.report(
                 Diagnostic::error(
                     Language::FamilyMismatch,
                     format!(
                         "the real server {} is {family}, and {} is {}",
-                        d.address.ip(),
-                        above.title,
-                        above.family
+                        d.host, above.title, above.family
                     ),
                 )
                 .at(d.span, "not used")
@@ -161,7 +177,7 @@ impl Context<'_> {
             );
             return None;
         }
-        let address = self.server_port(&d, above, forwarding.value);
+        let port = self.server_port(&d, above, forwarding.value);
         let user = above.global.script_user.as_ref();
         let as_user = |command: Option<Command>| {
             command.map(|mut c| {
@@ -174,10 +190,11 @@ impl Context<'_> {
         let checkers = d
             .checkers
             .into_iter()
-            .map(|checker| checker.finish(address, &outer, &alpha, above.global))
+            .map(|checker| checker.finish(&outer, &alpha, above.global))
             .collect();
         Some(RealServer {
-            address,
+            host: d.host,
+            port,
             weight: resolve(&d.weight, &above.weight),
             forwarding,
             upper_threshold: d.upper,
@@ -195,35 +212,60 @@ impl Context<'_> {
     }
 
     /// Only NAT can change the port.
-    fn server_port(
-        &mut self,
-        d: &ServerDraft,
-        above: &Above<'_>,
-        forwarding: Forwarding,
-    ) -> SocketAddr {
-        let mut address = d.address;
+    fn server_port(&mut self, d: &ServerDraft, above: &Above<'_>, forwarding: Forwarding) -> u16 {
         let port = match above.service {
             Service::Address(service) => service.port(),
             Service::FwMark(_) if forwarding != Forwarding::Nat => 0,
-            Service::FwMark(_) | Service::Group(_) => return address,
+            Service::FwMark(_) | Service::Group(_) => return d.port,
         };
-        if address.port() == 0 {
-            address.set_port(port);
+        // The SRV records of a name that begins with an underscore say the port.
+        let srv = matches!(&d.host, Host::Name(name) if name.starts_with('_'));
+        if d.port == port || d.port == 0 {
+            return if srv && forwarding == Forwarding::Nat { 0 } else { port };
         }
-        if forwarding == Forwarding::Nat || address.port() == port {
-            return address;
+        if forwarding == Forwarding::Nat {
+            return d.port;
         }
         self.report(
             Diagnostic::warning(
                 Language::Conflict,
-                format!("the port of {} is not that of {}", d.address, above.title),
+                format!("the port of {} {} is not that of {}", d.host, d.port, above.title),
             )
             .at(d.span, format!("{port} is used"))
             .help("only NAT can change the port"),
         );
-        address.set_port(port);
-        address
+        port
     }
+}
+
+impl ServerDraft {
+    /// Its family, unless it goes by a name.
+    pub(super) fn family(&self) -> Option<Family> {
+        match &self.host {
+            Host::Address(ip) => Some(Family::of(ip)),
+            Host::Name(_) => None,
+        }
+    }
+}
+
+/// Whether a word is a DNS name, and not an address with a slip in it: RFC 1123 §2.1, with an
+/// underscore in front of the labels of SRV records (RFC 2782).
+fn is_host_name(word: &str) -> bool {
+    let name = word.strip_suffix('.').unwrap_or(word);
+    let label = |label: &str| {
+        let plain = label.strip_prefix('_').unwrap_or(label);
+        !plain.is_empty()
+            && label.len() <= 63
+            && !plain.starts_with('-')
+            && !plain.ends_with('-')
+            && plain.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    let numbers = name.split('.').filter(|label| label.parse::<u32>().is_ok()).count();
+    name.len() <= 253
+        && name.split('.').all(label)
+        && name.split('.').next_back().is_some_and(|top| top.bytes().any(|b| b.is_ascii_alphabetic()))
+        // 192.0.2.l, 192.0.2.10-20
+        && numbers < 3
 }
 
 /// What a checker inherits: the real server's words, else the virtual server's.

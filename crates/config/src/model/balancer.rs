@@ -1,5 +1,6 @@
 //! `virtual_server_group`, `virtual_server`, `real_server`, `SSL`.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +22,9 @@ pub struct Ssl {
     pub certificate: Option<PathBuf>,
     /// `key`: file of its key.
     pub key: Option<PathBuf>,
+    /// `verify`, beyond Keepalived: whether certificates of servers are verified where a check does
+    /// not say; default: if there is a `ca`.
+    pub verify: Option<bool>,
 }
 
 /// `virtual_server_group`.
@@ -141,8 +145,10 @@ pub struct SorryServer {
 /// `real_server`, with every default resolved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RealServer {
-    /// Where. The port is the service's unless forwarding is NAT.
-    pub address: SocketAddr,
+    /// Its address, or its name.
+    pub host: Host,
+    /// Its port: the service's unless forwarding is NAT. 0: every port, or by an SRV record.
+    pub port: u16,
     /// `weight`, 0..=2³¹−1; default: the virtual server's, 1.
     pub weight: Setting<u32>,
     /// `lvs_method`.
@@ -169,6 +175,36 @@ pub struct RealServer {
     pub checkers: Vec<Checker>,
     /// The words after `real_server`.
     pub span: VsSpan,
+}
+
+impl RealServer {
+    /// Where it is, unless it goes by a name.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self.host {
+            Host::Address(ip) => Some(SocketAddr::new(ip, self.port)),
+            Host::Name(_) => None,
+        }
+    }
+}
+
+/// What a `real_server` goes by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Host {
+    /// An address.
+    Address(IpAddr),
+    /// A DNS name, beyond Keepalived: each address that it has is a server. A name that begins with
+    /// an underscore is asked for its SRV records.
+    Name(String),
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(ip) => ip.fmt(f),
+            Self::Name(name) => name.fmt(f),
+        }
+    }
 }
 
 /// Transport of a service.

@@ -1,6 +1,7 @@
 //! Health checkers of a real server.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::command::Command;
@@ -38,8 +39,10 @@ pub struct Schedule {
 /// Where a network checker connects.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Connection {
-    /// `connect_ip`, `connect_port`; default: the real server's.
-    pub to: SocketAddr,
+    /// `connect_ip`; `None`: the real server's.
+    pub ip: Option<IpAddr>,
+    /// `connect_port`; `None`: the real server's.
+    pub port: Option<u16>,
     /// `bindto`.
     pub bind_address: Option<IpAddr>,
     /// `bind_port`.
@@ -50,6 +53,14 @@ pub struct Connection {
     pub timeout: Setting<Duration>,
     /// `fwmark`.
     pub fwmark: Option<u32>,
+}
+
+impl Connection {
+    /// Where it connects if the real server is at `real`.
+    #[must_use]
+    pub fn to(&self, real: SocketAddr) -> SocketAddr {
+        SocketAddr::new(self.ip.unwrap_or(real.ip()), self.port.unwrap_or(real.port()))
+    }
 }
 
 /// What a checker does.
@@ -72,6 +83,9 @@ pub enum CheckerKind {
         record: RecordType,
         /// `name`; default the root.
         name: String,
+        /// `expect`, beyond Keepalived: data of records that must all be in the answer, as text
+        /// (`198.51.100.7`, `10 mail.example.net.`). Empty: any answer without an error will do.
+        expected: Vec<String>,
     },
     /// `MISC_CHECK`
     Misc {
@@ -164,6 +178,12 @@ pub struct Http {
     pub fast_recovery: bool,
     /// `tls_compliant`: insist on close_notify.
     pub tls_compliant: bool,
+    /// `verify`, beyond Keepalived: whether the server's certificate is verified; default:
+    /// `verify` of `SSL`, or whether there is a `ca` here or there.
+    pub verify: Setting<bool>,
+    /// `ca`, beyond Keepalived: file of certificate authorities; default: that of `SSL`; `None`:
+    /// the system's.
+    pub ca: Option<PathBuf>,
     /// At least one.
     pub urls: Vec<Url>,
 }

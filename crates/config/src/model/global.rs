@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::command::{Command, Fifo, ScriptUser};
-use super::setting::{Name, Setting};
+use super::setting::{Name, Secret, Setting};
 use super::vrrp::{Garp, GarpExtra, Version};
 
 /// Process-wide settings. `Option` means: nothing was written and the default is the reader's.
@@ -260,6 +260,24 @@ pub struct Mail {
     pub no_faults: bool,
     /// `no_checker_emails`.
     pub no_checker: bool,
+    /// `smtp_security`, beyond Keepalived; default: none, as Keepalived.
+    pub security: MailSecurity,
+    /// `smtp_login USER PASSWORD`, beyond Keepalived.
+    pub login: Option<(String, Secret)>,
+    /// `smtp_ca`, beyond Keepalived: file of certificate authorities; `None`: the system's.
+    pub ca: Option<PathBuf>,
+}
+
+/// How mail is protected on its way to the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum MailSecurity {
+    /// `none`
+    #[default]
+    None,
+    /// `starttls`: no mail is sent if the server does not offer it.
+    StartTls,
+    /// `tls`: TLS from the first byte (usually port 465).
+    Tls,
 }
 
 impl Default for Mail {
@@ -275,6 +293,9 @@ impl Default for Mail {
             alert_checker: Setting::default(),
             no_faults: false,
             no_checker: false,
+            security: MailSecurity::None,
+            login: None,
+            ca: None,
         }
     }
 }

@@ -25,7 +25,7 @@ pub mod track;
 pub mod vrrp;
 
 pub use address::{Address, Broadcast, Lifetime, Network};
-pub use balancer::{Ssl, VirtualServer, VirtualServerGroup};
+pub use balancer::{Host, Ssl, VirtualServer, VirtualServerGroup};
 pub use bfd::BfdInstance;
 pub use command::{Command, ScriptUser};
 pub use global::Global;
