@@ -339,6 +339,9 @@ impl Role {
                 }
                 Request::Handover { instance } => self.handover(&instance, true),
                 Request::Reclaim { instance } => self.handover(&instance, false),
+                Request::Servers { .. } | Request::Server { .. } | Request::Retry => {
+                    Reply::Error("that is the balancer's business, this is failover".to_owned())
+                }
             };
             // A client that hung up gets no answer.
             let _ = call.answer.try_send(reply);

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod balancing;
 pub mod control;
 pub mod dump;
 pub mod record;
@@ -19,6 +20,7 @@ pub mod snapshot;
 pub mod text;
 mod time;
 
+pub use balancing::Balancing;
 pub use record::{Record, Severity};
 pub use snapshot::Snapshot;
 pub use time::Timestamp;
