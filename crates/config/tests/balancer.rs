@@ -147,7 +147,7 @@ fn checkers_inherit() {
     let c = &vs.real_servers[0].checkers;
     let secs = Duration::from_secs;
     assert_eq!((*c[0].schedule.delay_loop, *c[0].schedule.retry), (secs(7), 5));
-    let real = "192.0.2.9:80".parse().unwrap();
+    let real = "203.0.113.9:80".parse().unwrap();
     assert_eq!(c[0].connection.as_ref().unwrap().to(real), "203.0.113.9:81".parse().unwrap());
     assert_eq!((*c[1].schedule.retry, *c[1].schedule.delay_before_retry), (4, secs(2)));
     assert!(matches!(&c[2].kind, CheckerKind::Misc { command, timeout, .. }
@@ -224,4 +224,60 @@ fn alerts_of_real_servers_are_on_by_default() {
     let text = "global_defs {\n smtp_alert_checker off\n}\nvirtual_server 192.0.2.1 80 {\n \
                 real_server 192.0.2.9 80 {\n }\n}\n";
     assert!(!*read(text).model.virtual_servers[0].real_servers[0].smtp_alert);
+}
+
+#[test]
+fn real_servers_may_go_by_names() {
+    let text = |head: &str| {
+        format!(
+            "virtual_server 192.0.2.1 80 {{\n lb_algo rr\n lb_kind NAT\n protocol TCP\n \
+             real_server {head} {{\n }}\n}}\n"
+        )
+    };
+    let server = |head: &str| {
+        let lowered = read(&text(head));
+        assert_eq!(codes(&lowered), [], "{head}");
+        let server = lowered.model.virtual_servers[0].real_servers[0].clone();
+        (server.host.to_string(), server.port, server.address())
+    };
+    assert_eq!(server("Web.example.net. 8080"), ("web.example.net".into(), 8080, None));
+    assert_eq!(server("web1"), ("web1".into(), 80, None));
+    // The records say the port.
+    assert_eq!(server("_http._tcp.example.net").1, 0);
+    // Addresses with a slip are no names.
+    for slip in ["192.0.2.l 80", "192.0.2.999 80", "192.0.2 80", "web_1.example.net 80", "-a 80"] {
+        let lowered = read(&text(slip));
+        assert!(codes(&lowered).contains(&Language::BadAddress), "{slip}");
+    }
+}
+
+#[test]
+fn certificates_are_verified_where_something_says_so() {
+    let verify = |ssl: &str, check: &str| {
+        let body = format!("SSL_GET {{\n {check}\n url {{\n }}\n}}");
+        let lowered = read(&format!(
+            "virtual_server 192.0.2.1 443 {{\n lb_algo rr\n lb_kind NAT\n protocol TCP\n \
+             real_server 192.0.2.9 443 {{\n {body}\n }}\n}}\n{ssl}\n"
+        ));
+        let checker = &lowered.model.virtual_servers[0].real_servers[0].checkers[0];
+        let CheckerKind::Http(http) = &checker.kind else { panic!("http") };
+        (*http.verify, http.ca.as_ref().map(|path| path.display().to_string()))
+    };
+    assert_eq!(verify("", ""), (false, None));
+    assert_eq!(verify("", "verify"), (true, None));
+    assert_eq!(verify("SSL {\n ca /etc/ca\n}", ""), (true, Some("/etc/ca".into())));
+    assert_eq!(verify("SSL {\n ca /etc/ca\n}", "verify off").0, false);
+    assert_eq!(verify("SSL {\n ca /etc/ca\n verify no\n}", "").0, false);
+    assert_eq!(verify("SSL {\n ca /etc/ca\n}", "ca /b"), (true, Some("/b".into())));
+}
+
+#[test]
+fn protected_mail() {
+    let mail = |text: &str| read(&format!("global_defs {{\n{text}\n}}\n")).model.global.mail;
+    let plain = mail("smtp_server mx.example.net");
+    assert_eq!(plain.server, Some(("mx.example.net".into(), 25)));
+    assert_eq!(mail("smtp_security tls\nsmtp_server mx.example.net").server.unwrap().1, 465);
+    assert_eq!(mail("smtp_server mx.example.net 26\nsmtp_security tls").server.unwrap().1, 26);
+    let login = mail("smtp_login alerts \"a b\"").login.unwrap();
+    assert_eq!((login.0.as_str(), login.1.bytes()), ("alerts", &b"a b"[..]));
 }

@@ -331,3 +331,52 @@ warning[SF0501]: with nopreempt, the weight of `s` never moves `V`
    = help: or remove nopreempt on all nodes";
     assert_eq!(lines.join("\n"), expected);
 }
+
+/// A service whose real server holds these lines.
+fn balanced(service: &str, server: &str) -> String {
+    format!(
+        "virtual_server 192.0.2.1 80 {{\n lb_algo rr\n lb_kind NAT\n{service}\n \
+         real_server 198.51.100.9 80 {{\n{server}\n }}\n}}\n"
+    )
+}
+
+#[test]
+fn services_that_will_not_notice() {
+    let tcp = "protocol TCP";
+    assert_eq!(found(&balanced(tcp, "TCP_CHECK {\n }")), Vec::<String>::new());
+    let server = "real_server 198.51.100.9 80";
+    assert_eq!(found(&balanced(tcp, "")), [format!("unchecked-server: {server}")]);
+    let page = "SSL_GET {\n url {\n }\n }";
+    assert_eq!(found(&balanced(tcp, page)), [format!("unverified-certificate: {server}")]);
+    let verified = "SSL_GET {\n verify\n url {\n }\n }";
+    assert_eq!(found(&balanced(tcp, verified)), Vec::<String>::new());
+    let crossed = "uthreshold 5\nlthreshold 9\nTCP_CHECK {\n }";
+    assert_eq!(found(&balanced(tcp, crossed)), [format!("thresholds-crossed: {server}")]);
+    let slow = "delay_loop 2\nTCP_CHECK {\n connect_timeout 3\n }";
+    assert_eq!(found(&balanced(tcp, slow)), ["slow-check: 3"]);
+    assert_eq!(
+        found(&balanced("protocol UDP", "TCP_CHECK {\n }")),
+        ["udp-service-checked-by-tcp: virtual_server 192.0.2.1 80"]
+    );
+    assert_eq!(found(&balanced("protocol UDP", "DNS_CHECK {\n }")), Vec::<String>::new());
+    let once = balanced(tcp, "TCP_CHECK {\n }");
+    let twice = format!("{once}{once}");
+    assert_eq!(found(&twice), ["virtual-server-twice: virtual_server 192.0.2.1 80"]);
+}
+
+struct NoExpressions;
+
+impl Environment for NoExpressions {
+    fn regex(&self, regex: &config::model::checker::Regex) -> Option<String> {
+        Some(format!("no {}", regex.pattern))
+    }
+}
+
+#[test]
+fn expressions_that_cannot_be_used() {
+    let page = balanced("protocol TCP", "HTTP_GET {\n url {\n regex ok\n }\n }");
+    assert_eq!(
+        found_with(&page, &NoExpressions),
+        ["unusable-expression: real_server 198.51.100.9 80"]
+    );
+}

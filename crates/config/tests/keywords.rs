@@ -478,11 +478,14 @@ fn the_reference_page_is_up_to_date() {
 #[test]
 fn what_nobody_acts_on_is_listed_once() {
     let text = "virtual_server 192.0.2.1 80 {\n lb_algo rr\n lb_kind NAT\n protocol TCP\n \
-                real_server 192.0.2.9 80 {\n }\n real_server 192.0.2.8 80 {\n }\n}\n\
-                global_defs {\n smtp_alert\n router_id x\n}\n";
+                real_server 192.0.2.9 80 {\n snmp_name a\n }\n \
+                real_server 192.0.2.8 80 {\n snmp_name b\n }\n}\n\
+                global_defs {\n nftables_ipvs\n smtp_alert\n router_id x\n}\n";
     let list = read(text).not_acted_on;
-    let servers = list.iter().find(|n| n.keyword == "real_server").unwrap();
-    assert_eq!(servers.count, 2);
-    assert!(list.iter().any(|n| n.keyword == "smtp_alert"));
-    assert!(!list.iter().any(|n| n.keyword == "router_id"));
+    let names = list.iter().find(|n| n.keyword == "snmp_name").unwrap();
+    assert_eq!(names.count, 2);
+    assert!(list.iter().any(|n| n.keyword == "nftables_ipvs"));
+    for acted_on in ["virtual_server", "smtp_alert", "router_id"] {
+        assert!(!list.iter().any(|n| n.keyword == acted_on), "{acted_on}");
+    }
 }

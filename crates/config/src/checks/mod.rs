@@ -2,13 +2,14 @@
 //!
 //! ```text
 //!  tree ──────┐
-//!  model ─────┼──► names, election, addresses, scripts, wording, setup ──► findings
+//!  model ─────┼──► names, election, addresses, scripts, wording, setup, balancing ──► findings
 //!  surroundings┘    (interfaces, scripts, file modes: through [`Environment`], or unknown)
 //! ```
 //!
 //! Lowering has reported already what a line or a block shows by itself.
 
 mod addresses;
+mod balancing;
 pub(crate) mod election;
 mod names;
 mod scripts;
@@ -18,6 +19,7 @@ mod wording;
 use std::path::Path;
 
 use crate::diagnostic::Diagnostic;
+use crate::model::checker::Regex;
 use crate::model::{Command, Global, Model, Network};
 use crate::source::SourceMap;
 use crate::tree::Tree;
@@ -87,6 +89,11 @@ pub trait Environment {
         None
     }
 
+    /// Why a regular expression cannot be used, if it cannot.
+    fn regex(&self, _regex: &Regex) -> Option<String> {
+        None
+    }
+
     /// The permission bits of a file that was read (`0o7777`).
     fn mode(&self, _path: &Path) -> Option<u32> {
         None
@@ -124,6 +131,7 @@ pub fn check(
         scripts::check,
         wording::check,
         setup::check,
+        balancing::check,
     ] {
         check(&subject, &mut found);
     }

@@ -1,4 +1,4 @@
-//! SF04xx to SF09xx: what no single line shows, and what the surroundings say.
+//! SF04xx to SF09xx, SF11xx: what no single line shows, and what the surroundings say.
 
 use super::code::family;
 
@@ -109,5 +109,25 @@ family! {
             "vrrp_strict switches accept mode off for every node that does not own the addresses, and a firewall rule drops what is sent to them: the VIP does not answer ping or TCP. The example configuration of Keepalived contains vrrp_strict, and this surprises most who copy it. Remove vrrp_strict, or set `accept` where version 3 is used.";
         NothingToRun = "SF0906" "nothing-to-run":
             "The configuration holds no virtual router, no virtual server and no BFD session: the daemon has nothing to do.";
+    }
+}
+
+family! {
+    /// SF11xx: virtual servers and health checks.
+    Balancing {
+        Unchecked = "SF1101" "unchecked-server":
+            "A real server has no health check. When it dies it stays in the service, and its share of the connections fails.";
+        Unverified = "SF1102" "unverified-certificate":
+            "An SSL_GET check does not verify the server's certificate, as in Keepalived: any certificate will do, also an expired one that browsers refuse.";
+        Thresholds = "SF1103" "thresholds-crossed":
+            "lthreshold is above uthreshold. The kernel stops sending connections above uthreshold and begins again below lthreshold, so this server would be full and free at the same time.";
+        SlowCheck = "SF1104" "slow-check":
+            "A check may take longer than the interval at which it is due. Checks do not overlap, so a server that hangs is noticed later than delay_loop says.";
+        Expression = "SF1105" "unusable-expression":
+            "The regular expression cannot be used: a slip in it, or something that only PCRE knows. The check that needs it fails until it is mended.";
+        Transport = "SF1106" "udp-service-checked-by-tcp":
+            "Without `protocol` a service balances UDP, which surprises most people. All checks of this one use TCP, so TCP is probably what it should balance.";
+        Twice = "SF1107" "virtual-server-twice":
+            "Two blocks describe the same service of the kernel. It can have one scheduler, one quorum and one list of servers.";
     }
 }

@@ -79,7 +79,10 @@ macro_rules! codes {
 
 // A new family: a file beside this one with `family! {…}`, `mod` and `pub use` in mod.rs, and its
 // name here.
-codes!(Syntax, Preprocess, Language, Names, Election, Addresses, Scripts, Wording, Setup, Pair);
+codes!(
+    Syntax, Preprocess, Language, Names, Election, Addresses, Scripts, Wording, Setup, Pair,
+    Balancing
+);
 
 impl Code {
     /// The stable identifier, as in `SF0101`.

@@ -10,7 +10,7 @@ mod pair;
 mod preprocess;
 mod syntax;
 
-pub use checks::{Addresses, Election, Names, Scripts, Setup, Wording};
+pub use checks::{Addresses, Balancing, Election, Names, Scripts, Setup, Wording};
 pub use code::{Code, CodeInfo};
 pub use language::Language;
 pub use pair::Pair;

@@ -104,7 +104,7 @@ const SERVER: &[Keyword] = &[
     kw("UDP_CHECK", Blk(B::UdpCheck), "", "Send a packet."),
     kw("PING_CHECK", Blk(B::PingCheck), "", "Send an echo request."),
     kw("FILE_CHECK", Blk(B::FileCheck), "", "Read a number from a tracked file."),
-    kw("BFD_CHECK", Blk(B::BfdCheck), "", "Follow a BFD session."),
+    kw("BFD_CHECK", Blk(B::BfdCheck), "", "Follow a BFD session.").later(),
 ];
 
 pub(super) const BLOCKS: &[Block] = &[

@@ -451,7 +451,7 @@ const OTHERS: &[Keyword] = &[
     kw("smtp_connect_timeout", count(1, LONG as i64, "s"), "30", Mail, "How long to wait for it."),
     kw(
         "smtp_security",
-        Value::Choice(&["none", "starttls", "tls"]),
+        special("none | starttls | tls", "starttls", "ssl"),
         "none",
         Mail,
         "How mail is protected on its way.",
@@ -514,9 +514,11 @@ const OTHERS: &[Keyword] = &[
         "keepalived_ipvs",
         Balancer,
         "Table that marks packets of virtual server groups.",
-    ),
-    kw("nftables_ipvs_priority", int(-I32, I32), "−1", Balancer, "Priority of its chains."),
-    kw("nftables_ipvs_start_fwmark", int(1, U32), "1000", Balancer, "First mark that is used."),
+    )
+    .later(),
+    kw("nftables_ipvs_priority", int(-I32, I32), "−1", Balancer, "Priority of its chains.").later(),
+    kw("nftables_ipvs_start_fwmark", int(1, U32), "1000", Balancer, "First mark that is used.")
+        .later(),
     kw(
         "lvs_netlink_cmd_rcv_bufs",
         count(1, I32, "bytes"),

@@ -66,7 +66,7 @@ impl Role {
 
     /// Whether the present daemon has the role at all.
     pub const fn exists(self) -> bool {
-        matches!(self, Self::Daemon | Self::Failover | Self::Nobody)
+        !matches!(self, Self::Bfd | Self::Snmp | Self::Dbus)
     }
 }
 
