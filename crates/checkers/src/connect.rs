@@ -1,0 +1,91 @@
+//! Sockets as checks want them: bound to an address, a port or an interface, marked, within a time.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Type};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio::time::{Instant, timeout};
+
+use crate::outcome::{Cause, Errno, Failure, Socket};
+use crate::target::Target;
+
+/// Connects, within the target's time-out.
+///
+/// # Errors
+/// Refused, reset, unreachable, no answer; or what our own socket lacks.
+pub async fn connect_tcp(target: &Target) -> Result<TcpStream, Failure> {
+    let began = Instant::now();
+    let fail = |cause: Cause| Failure::new(cause, target.to, began.elapsed());
+    let socket = make(target, Type::STREAM, Protocol::TCP).map_err(fail)?;
+    let socket = TcpSocket::from_std_stream(socket.into());
+    match timeout(target.timeout, socket.connect(target.to)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(fail(connection_cause(&error, target.timeout))),
+        Err(_) => Err(fail(Cause::NoAnswer { within: target.timeout })),
+    }
+}
+
+/// A UDP socket that is connected to the target, so that ICMP errors reach it.
+///
+/// # Errors
+/// No route, or what our own socket lacks.
+pub fn connect_udp(target: &Target) -> Result<UdpSocket, Failure> {
+    let fail = |cause: Cause| Failure::new(cause, target.to, Duration::ZERO);
+    let socket = make(target, Type::DGRAM, Protocol::UDP).map_err(fail)?;
+    socket.connect(&target.to.into()).map_err(|error| fail(Cause::of(&error)))?;
+    UdpSocket::from_std(socket.into())
+        .map_err(|error| fail(Cause::Socket { step: Socket::Make, error: Errno::of(&error) }))
+}
+
+/// A connection that the kernel gave up before our own time-out (its SYN retries were fewer) has
+/// had no answer either.
+fn connection_cause(error: &io::Error, within: Duration) -> Cause {
+    match error.kind() {
+        io::ErrorKind::TimedOut => Cause::NoAnswer { within },
+        _ => Cause::of(error),
+    }
+}
+
+/// A socket that does not block, bound as the target says. Options come before the address, so that
+/// the address is looked for on the right interface.
+///
+/// # Errors
+/// The step that failed.
+pub(crate) fn make(
+    target: &Target,
+    kind: Type,
+    protocol: Protocol,
+) -> Result<socket2::Socket, Cause> {
+    let failed = |step| move |error: io::Error| Cause::Socket { step, error: Errno::of(&error) };
+    let domain = Domain::for_address(target.to);
+    let socket = socket2::Socket::new(domain, kind.nonblocking().cloexec(), Some(protocol))
+        .map_err(failed(Socket::Make))?;
+    if let Some(interface) = &target.interface {
+        socket.bind_device(Some(interface.as_bytes())).map_err(failed(Socket::Interface))?;
+    }
+    if let Some(mark) = target.mark {
+        socket.set_mark(mark).map_err(failed(Socket::Mark))?;
+    }
+    if let Some(from) = bound(target) {
+        if target.bind_port.is_some() {
+            // The last connection from this port may still be in TIME_WAIT.
+            socket.set_reuse_address(true).map_err(failed(Socket::Bind))?;
+        }
+        socket.bind(&from.into()).map_err(failed(Socket::Bind))?;
+    }
+    Ok(socket)
+}
+
+/// Our own address and port, if one of them is given.
+fn bound(target: &Target) -> Option<SocketAddr> {
+    let any = match target.to {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    match (target.bind_address, target.bind_port) {
+        (None, None) => None,
+        (address, port) => Some(SocketAddr::new(address.unwrap_or(any), port.unwrap_or(0))),
+    }
+}

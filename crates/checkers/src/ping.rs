@@ -1,0 +1,1 @@
+//! `PING_CHECK`: ICMP echo.
