@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 
 use notify::event::{Happening, Notification, State, Subject, SubjectKind};
+use notify::resolve::Resolver;
 use notify::security::RealSystem;
 use vrrp::{Announced, Event, EventKind, Input, Notify, NotifyKind, RouterId, Transmit};
 
@@ -12,7 +13,6 @@ use crate::kernel::Owner;
 use crate::pacing::Lane;
 use crate::plan;
 use crate::role::Role;
-use crate::scripts::Resolver;
 
 /// The largest configuration that is taken over, in bytes.
 const MAX_BUNDLE: u64 = 1 << 30;

@@ -324,7 +324,7 @@ impl Role {
     // ---- clients ----------------------------------------------------------------------------
 
     pub(crate) fn hear_clients(&mut self) {
-        while let Some(call) = self.api.as_ref().and_then(crate::api::Api::next_call) {
+        while let Some(call) = self.api.as_ref().and_then(notify::api::Api::next_call) {
             let reply = match call.request {
                 Request::Status => Reply::Snapshot(Box::new(self.snapshot())),
                 Request::History { subject } => Reply::Records(match subject {

@@ -4,32 +4,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// File descriptors at fixed numbers that a role finds open when it starts.
-pub mod fd {
-    /// The channel to the supervisor (a `SOCK_SEQPACKET` socket).
-    pub const CHANNEL: i32 = 3;
-    /// The state store: a memfd that outlives the role.
-    pub const STORE: i32 = 4;
-    /// A memfd with the [`Launch`](super::Launch) as JSON.
-    pub const LAUNCH: i32 = 5;
-    /// One past the last of them.
-    pub const END: i32 = 6;
-}
+pub use status::control::{LogOptions, fd};
 
-/// Everything a role needs to know besides the configuration itself.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Launch {
-    /// Number of the configuration in `bundle`.
-    pub generation: u64,
-    /// How often this role was started again after a crash.
-    pub restarts: u32,
-    /// Only clean up: take our addresses out of the kernel, say goodbye, and exit.
-    pub release: bool,
-    /// The command line's wishes.
-    pub options: Options,
-    /// The configuration's text as it was checked.
-    pub bundle: config::Bundle,
-}
+/// Everything the failover role needs to know. To release means: take our addresses out of the
+/// kernel, say goodbye, and exit.
+pub type Launch = status::control::Launch<Options, config::Bundle>;
 
 /// The command line's wishes, as far as the failover role acts on them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -50,19 +29,4 @@ pub struct Options {
     pub instance_name: Option<String>,
     /// `--dump-conf`: log the configuration.
     pub dump_config: bool,
-}
-
-/// Where log lines go.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct LogOptions {
-    /// `-l`: to standard error.
-    pub console: bool,
-    /// `-g`: to a file.
-    pub file: Option<PathBuf>,
-    /// `--flush-log-file`.
-    pub flush: bool,
-    /// Not `-G`: to syslog or the journal.
-    pub syslog: bool,
-    /// `-S`: the syslog facility's number, 3 (daemon) if not given.
-    pub facility: u8,
 }

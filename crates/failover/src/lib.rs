@@ -17,13 +17,12 @@
 //! | reload, announcements, notifications | `changing` |
 //! | what should be in the kernel, and is | `kernel`, `vmac`, `firewall` |
 //! | frames to the neighbours | `announce`, `pacing`, `extra` |
-//! | what people are told | `records`, `report`, `dumps`, `api` |
+//! | what people are told | `records`, `report`, `dumps` |
 //! | what a next life needs | `store` |
 #![forbid(unsafe_code)]
 
 mod acting;
 mod announce;
-mod api;
 mod changing;
 mod dumps;
 mod ending;

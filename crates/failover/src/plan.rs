@@ -12,6 +12,7 @@ use config::model::Model;
 use config::model::vrrp::{self as m, OwnDevice};
 use config::model::{Address, Instance, Route, Rule, SyncGroup, Tracked, Tracks};
 use notify::event::NotifyScript;
+use notify::resolve::Resolver;
 use notify::settings::WorkerConfig;
 use vrrp::{
     Auth, Family, Garp, GroupConfig, HmacConfig, HmacKey, Interface, OldUnicastChecksum,
@@ -20,7 +21,7 @@ use vrrp::{
 
 use crate::ids::Ids;
 use crate::pacing::{Gaps, Lane};
-use crate::scripts::{Resolver, Scripts};
+use crate::scripts::Scripts;
 
 /// What a configuration comes to.
 #[derive(Debug, Default)]

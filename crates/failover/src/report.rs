@@ -8,12 +8,12 @@ use status::snapshot::{
     Counters, Group, Instance, Interface, Item, Node, Peer, Priority, Settings, Snapshot, State,
     Term, Tracker,
 };
-use status::{SCHEMA, Timestamp};
+use status::{Records, SCHEMA, Timestamp};
 use vrrp::{Now, PeerSnapshot, RouterSnapshot, Statistics, Time, TrackerState};
 
 use crate::kernel_form;
 use crate::plan::{Plan, RouterPlan};
-use crate::records::{Records, timestamp};
+use crate::records::timestamp;
 
 /// What the report needs besides the engine's snapshot.
 pub(crate) struct Facts<'a> {

@@ -13,6 +13,7 @@ use config::model::Model;
 use netlink::{Monitor, MonitorOptions, Netlink, NetlinkOptions};
 use notify::Worker;
 use notify::security::RealSystem;
+use status::Records;
 use sys::arp::FrameSocket;
 use sys::channel::Channel;
 use sys::clock::{Clock, unix_now};
@@ -20,7 +21,6 @@ use sys::event_loop::{EventLoop, Interest, Ready, Token};
 use sys::signals::{Signal, Signals};
 use vrrp::{Engine, Input, Now, Output, RouterId, Time, TrackKind};
 
-use crate::api::Api;
 use crate::extra::ExtraAnnouncements;
 use crate::firewall::Firewall;
 use crate::ids::Ids;
@@ -29,13 +29,15 @@ use crate::kernel::KernelState;
 use crate::launch::Launch;
 use crate::pacing::Pacer;
 use crate::plan::{self, Plan};
-use crate::records::{self, Records};
+use crate::records;
 use crate::report::TrackerFact;
-use crate::scripts::{Resolver, Scripts};
+use crate::scripts::Scripts;
 use crate::sockets::{FIRST_TOKEN, Place, Sockets, Wanted};
 use crate::store::Store;
 use crate::tuning::Tuning;
 use crate::vmac::Devices;
+use notify::api::Api;
+use notify::resolve::Resolver;
 
 /// Tokens of the role's own descriptors.
 pub(crate) const CHANNEL: Token = Token(1);

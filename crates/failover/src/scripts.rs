@@ -2,84 +2,13 @@
 //! and the worker's settings made from them.
 
 use config::model::Model;
-use config::model::command::Fifo;
 use config::model::track::ParamMatch;
 use config::model::vrrp::NotifyScripts;
-use config::model::{Command, ScriptUser};
-use notify::security::{self, FileSystem, Policy, UserName};
+use notify::resolve::Resolver;
 use notify::settings::{
-    FifoConfig, FileTrackerConfig, InitFile, ProcessTrackerConfig, ScriptCommand,
-    ScriptTrackerConfig, WorkerConfig,
+    FileTrackerConfig, InitFile, ProcessTrackerConfig, ScriptCommand, ScriptTrackerConfig,
+    WorkerConfig,
 };
-
-/// Resolves script lines under the configuration's policy.
-pub(crate) struct Resolver<'a> {
-    policy: Policy,
-    system: &'a dyn FileSystem,
-}
-
-impl<'a> Resolver<'a> {
-    /// The policy of `global_defs`.
-    pub(crate) fn new(model: &Model, system: &'a dyn FileSystem) -> Self {
-        let global = &model.global;
-        Self {
-            policy: Policy {
-                script_user: global.script_user.as_ref().map(user_name),
-                script_security: global.script_security,
-                use_symlink_paths: global.use_symlink_paths,
-                supplementary_groups: global.supplementary_groups,
-            },
-            system,
-        }
-    }
-
-    /// What a line means; `None`, with a notice, if it must not or cannot be run.
-    fn resolve(
-        &self,
-        what: &str,
-        command: &Command,
-        notices: &mut Vec<String>,
-    ) -> Option<ScriptCommand> {
-        let user = command.user.as_ref().map(user_name);
-        let resolved = security::resolve(&command.words, user.as_ref(), &self.policy, self.system);
-        for finding in &resolved.findings {
-            if matches!(finding, security::Finding::RunsAsRoot) {
-                continue;
-            }
-            let consequence = if finding.is_fatal() { "; it is not run" } else { "" };
-            notices.push(format!("{what}: {finding}{consequence}. Remedy: {}", finding.remedy()));
-        }
-        resolved.command
-    }
-
-    fn owner(
-        &self,
-        user: Option<&ScriptUser>,
-        what: &str,
-        notices: &mut Vec<String>,
-    ) -> Option<(u32, u32)> {
-        let user = user?;
-        let Some(entry) = self.system.user(&user.user) else {
-            notices.push(format!("{what}: there is no user {}", user.user));
-            return None;
-        };
-        let gid = match &user.group {
-            None => entry.gid,
-            Some(group) => match self.system.group(group) {
-                Some(gid) => gid,
-                None => {
-                    notices.push(format!("{what}: there is no group {group}"));
-                    entry.gid
-                }
-            },
-        };
-        Some((entry.uid, gid))
-    }
-}
-
-fn user_name(user: &ScriptUser) -> UserName {
-    UserName { user: Some(user.user.clone()), group: user.group.clone() }
-}
 
 /// The notify scripts of an instance or group, resolved.
 #[derive(Clone, Debug, Default)]
@@ -142,7 +71,7 @@ pub(crate) fn worker_config(
     let all =
         || model.vrrp.iter().map(|i| &i.tracks).chain(model.sync_groups.iter().map(|g| &g.tracks));
     for fifo in [&model.global.notify_fifo, &model.global.vrrp_notify_fifo].into_iter().flatten() {
-        out.fifos.push(fifo_config(model, fifo, resolver, notices));
+        out.fifos.push(resolver.fifo(model, fifo, notices));
     }
     for script in &model.scripts {
         if !all().any(|t| t.scripts.iter().any(|s| s.name == script.name)) {
@@ -199,19 +128,4 @@ pub(crate) fn worker_config(
         }
     }
     out
-}
-
-fn fifo_config(
-    model: &Model,
-    fifo: &Fifo,
-    resolver: &Resolver<'_>,
-    notices: &mut Vec<String>,
-) -> FifoConfig {
-    let what = format!("notify FIFO {}", fifo.path.display());
-    FifoConfig {
-        owner: resolver.owner(fifo.user.as_ref(), &what, notices),
-        mode: 0o666 & !model.global.umask.value,
-        reader: fifo.script.as_ref().and_then(|script| resolver.resolve(&what, script, notices)),
-        ..FifoConfig::new(fifo.path.clone())
-    }
 }

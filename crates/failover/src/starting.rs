@@ -10,13 +10,13 @@ use notify::Worker;
 use status::control::FromRole;
 use vrrp::{Input, Output, TrackKind, TrackerState};
 
-use crate::api::Api;
 use crate::kernel::{KernelState, Owner};
 use crate::plan::{self, Machine};
 use crate::records;
 use crate::report::TrackerFact;
 use crate::role::Role;
 use crate::sockets;
+use notify::api::Api;
 
 impl Machine for KernelState {
     fn mtu(&self, interface: &str) -> Option<u32> {

@@ -9,10 +9,12 @@
 //!   Worker::try_report ◄── queue + wake ──── Report
 //! ```
 //!
-//! [`security`] decides which program a script line means and whether it is safe to run it;
+//! [`security`] decides which program a script line means and whether it is safe to run it, and
+//! [`resolve`] asks it for the lines of a configuration; [`api`] is a role's socket for clients;
 //! [`oneshot`] runs the startup and shutdown scripts of the supervisor.
 #![forbid(unsafe_code)]
 
+pub mod api;
 mod delivery;
 mod engine;
 pub mod event;
@@ -20,7 +22,8 @@ mod fifo;
 mod jobs;
 pub mod oneshot;
 mod pipes;
-mod process;
+pub mod process;
+pub mod resolve;
 pub mod security;
 pub mod settings;
 mod trackers;

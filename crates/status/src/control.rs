@@ -1,7 +1,53 @@
-//! What the supervisor and a role say to each other over the channel that the role inherits.
-//! One JSON value a message; `Reload` carries the file descriptor of the new configuration.
+//! What the supervisor hands to a role when it starts one, and what they say to each other over
+//! the channel that the role inherits. One JSON value a message; `Reload` carries the file
+//! descriptor of the new configuration.
+
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+/// File descriptors at fixed numbers that a role finds open when it starts.
+pub mod fd {
+    /// The channel to the supervisor (a `SOCK_SEQPACKET` socket).
+    pub const CHANNEL: i32 = 3;
+    /// The state store: a memfd that outlives the role.
+    pub const STORE: i32 = 4;
+    /// A memfd with the [`Launch`](super::Launch) as JSON.
+    pub const LAUNCH: i32 = 5;
+    /// One past the last of them.
+    pub const END: i32 = 6;
+}
+
+/// Everything a role needs to know: the role's kind of options, and the configuration's text as it
+/// was checked (the bundle of the `config` crate).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Launch<Options, Bundle> {
+    /// Number of the configuration in `bundle`.
+    pub generation: u64,
+    /// How often this role was started again after a crash.
+    pub restarts: u32,
+    /// Only clean up: take what is ours out of the kernel and exit.
+    pub release: bool,
+    /// The command line's wishes.
+    pub options: Options,
+    /// The configuration's text as it was checked.
+    pub bundle: Bundle,
+}
+
+/// Where log lines go.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct LogOptions {
+    /// `-l`: to standard error.
+    pub console: bool,
+    /// `-g`: to a file.
+    pub file: Option<PathBuf>,
+    /// `--flush-log-file`.
+    pub flush: bool,
+    /// Not `-G`: to syslog or the journal.
+    pub syslog: bool,
+    /// `-S`: the syslog facility's number, 3 (daemon) if not given.
+    pub facility: u8,
+}
 
 /// A file that Keepalived's signals ask for (`SIGUSR1`, `SIGUSR2`, …).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,12 +16,14 @@ pub mod balancing;
 pub mod control;
 pub mod dump;
 pub mod record;
+mod records;
 pub mod snapshot;
 pub mod text;
 mod time;
 
 pub use balancing::Balancing;
 pub use record::{Record, Severity};
+pub use records::Records;
 pub use snapshot::Snapshot;
 pub use time::Timestamp;
 

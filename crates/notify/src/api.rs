@@ -1,4 +1,4 @@
-//! The role's unix socket: reads requests on threads of its own and passes them to the timing
+//! The role's unix socket: reads requests on threads of its own and passes them to the role's
 //! thread, which answers from its state. Slow or silent clients cost a small thread, never time.
 
 use std::fs;
@@ -24,28 +24,30 @@ const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Client threads only parse and print JSON.
 const STACK: usize = 256 * 1024;
 
-/// One request on its way to the timing thread.
-pub(crate) struct Call {
+/// One request on its way to the role's thread.
+#[derive(Debug)]
+pub struct Call {
     /// What is asked.
-    pub(crate) request: Request,
+    pub request: Request,
     /// Where the answer goes. For [`Request::Events`] the sender is kept and gets every record.
-    pub(crate) answer: SyncSender<Reply>,
+    pub answer: SyncSender<Reply>,
 }
 
 /// The listening socket. Dropping it removes the socket file.
-pub(crate) struct Api {
+#[derive(Debug)]
+pub struct Api {
     path: PathBuf,
     calls: Receiver<Call>,
     streams: Vec<SyncSender<Reply>>,
 }
 
 impl Api {
-    /// Listens on `path` (mode 0600, a stale socket is replaced). `wake` tells the timing thread
+    /// Listens on `path` (mode 0600, a stale socket is replaced). `wake` tells the role's thread
     /// that a call waits.
     ///
     /// # Errors
     /// When another process listens there, or the socket cannot be made.
-    pub(crate) fn listen(path: &Path, wake: Arc<dyn Fn() + Send + Sync>) -> io::Result<Self> {
+    pub fn listen(path: &Path, wake: Arc<dyn Fn() + Send + Sync>) -> io::Result<Self> {
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory)?;
         }
@@ -78,17 +80,17 @@ impl Api {
     }
 
     /// The next request, if one waits.
-    pub(crate) fn next_call(&self) -> Option<Call> {
+    pub fn next_call(&self) -> Option<Call> {
         self.calls.try_recv().ok()
     }
 
     /// Sends every record from now on to this client.
-    pub(crate) fn subscribe(&mut self, client: SyncSender<Reply>) {
+    pub fn subscribe(&mut self, client: SyncSender<Reply>) {
         self.streams.push(client);
     }
 
     /// Tells the clients of the event stream; who does not keep up is cut off.
-    pub(crate) fn publish(&mut self, record: &Record) {
+    pub fn publish(&mut self, record: &Record) {
         self.streams.retain(|client| client.try_send(Reply::Event(record.clone())).is_ok());
     }
 }
