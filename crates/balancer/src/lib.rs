@@ -1,2 +1,6 @@
 //! The balancer role: joins health checks, quorum, kernel IPVS and notifications.
 #![forbid(unsafe_code)]
+
+pub mod launch;
+
+pub use launch::{Launch, LogOptions, Options};
