@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 
-use notify::event::{Happening, Notification, State, Subject, SubjectKind};
+use notify::event::{Happening, Notification, State, Subject};
 use notify::resolve::Resolver;
 use notify::security::RealSystem;
 use vrrp::{Announced, Event, EventKind, Input, Notify, NotifyKind, RouterId, Transmit};
@@ -129,15 +129,15 @@ impl Role {
             vrrp::State::Fault => Some(State::Fault),
             vrrp::State::Init => None,
         };
-        let groups = snapshot.groups.iter().map(|g| (SubjectKind::Group, &g.name, g.state, 0));
+        let groups = snapshot.groups.iter().map(|g| (Subject::Group(g.name.clone()), g.state, 0));
         let routers = snapshot
             .routers
             .iter()
-            .map(|r| (SubjectKind::Instance, &r.name, r.state, r.effective_priority));
-        for (kind, name, now, priority) in groups.chain(routers) {
+            .map(|r| (Subject::Instance(r.name.clone()), r.state, r.effective_priority));
+        for (subject, now, priority) in groups.chain(routers) {
             if let Some(state) = state(now) {
                 worker.notify(Notification {
-                    subject: Subject { kind, name: name.clone() },
+                    subject,
                     happening: Happening::Entered(state),
                     priority,
                     scripts: Vec::new(),
@@ -241,12 +241,9 @@ impl Role {
             NotifyKind::MasterRxLowerPri => Happening::LowerPriorityHeard,
         };
         worker.notify(Notification {
-            subject: Subject {
-                kind: match notify.subject {
-                    vrrp::Subject::Instance => SubjectKind::Instance,
-                    vrrp::Subject::Group => SubjectKind::Group,
-                },
-                name: notify.name.clone(),
+            subject: match notify.subject {
+                vrrp::Subject::Instance => Subject::Instance(notify.name.clone()),
+                vrrp::Subject::Group => Subject::Group(notify.name.clone()),
             },
             happening,
             priority: notify.priority,

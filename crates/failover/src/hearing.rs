@@ -226,7 +226,7 @@ impl Role {
                     } else {
                         self.note(
                             Severity::Warning,
-                            Some(&subject.name),
+                            Some(subject.name()),
                             "script-failed",
                             format!("{subject}: {} {outcome}", program.display()),
                             None,
@@ -235,7 +235,7 @@ impl Role {
                 }
                 Report::ScriptDropped { subject, program, reason } => self.note(
                     Severity::Error,
-                    Some(&subject.name),
+                    Some(subject.name()),
                     "script-dropped",
                     format!("{subject}: {} was not run: {reason:?}", program.display()),
                     None,

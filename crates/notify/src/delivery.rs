@@ -106,10 +106,9 @@ impl<T> Delivery<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::SubjectKind;
 
     fn subject(name: &str) -> Subject {
-        Subject { kind: SubjectKind::Instance, name: name.into() }
+        Subject::Instance(name.into())
     }
 
     #[test]

@@ -6,41 +6,59 @@ use std::time::Duration;
 
 use crate::settings::ScriptCommand;
 
-/// Whose state changed.
+/// Whose state changed. Notifications of one subject are delivered in order; those of different
+/// subjects side by side.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Subject {
-    /// Instance or group.
-    pub kind: SubjectKind,
-    /// Its name in the configuration.
-    pub name: String,
+pub enum Subject {
+    /// `vrrp_instance`, by its name in the configuration.
+    Instance(String),
+    /// `vrrp_sync_group`, by its name.
+    Group(String),
+    /// `virtual_server`, by the name that Keepalived gives it: `[198.51.100.1]:tcp:80`,
+    /// `[GROUP]:tcp:80` or `FWM 5`.
+    VirtualServer(String),
+    /// `real_server` of a virtual server.
+    RealServer {
+        /// The real server: `[198.51.100.11]:tcp:80`.
+        server: String,
+        /// The virtual server, named as in [`Subject::VirtualServer`].
+        of: String,
+    },
 }
 
-/// The two things that notify scripts and FIFOs speak about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum SubjectKind {
-    /// `vrrp_instance`.
-    Instance,
-    /// `vrrp_sync_group`.
-    Group,
-}
-
-impl SubjectKind {
-    /// The word in scripts' arguments and FIFO lines: `INSTANCE` or `GROUP`.
-    pub fn word(self) -> &'static str {
+impl Subject {
+    /// The word in scripts' arguments and FIFO lines: `INSTANCE`, `GROUP`, `VS` or `RS`.
+    pub fn word(&self) -> &'static str {
         match self {
-            Self::Instance => "INSTANCE",
-            Self::Group => "GROUP",
+            Self::Instance(_) => "INSTANCE",
+            Self::Group(_) => "GROUP",
+            Self::VirtualServer(_) => "VS",
+            Self::RealServer { .. } => "RS",
+        }
+    }
+
+    /// The instance's, group's or virtual server's name; of a real server its own.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Instance(name) | Self::Group(name) | Self::VirtualServer(name) => name,
+            Self::RealServer { server, .. } => server,
         }
     }
 }
 
+/// As FIFO lines begin: `INSTANCE "V4"`, `RS [198.51.100.11]:tcp:80 [198.51.100.1]:tcp:80`.
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} \"{}\"", self.kind.word(), self.name)
+        let word = self.word();
+        match self {
+            Self::Instance(name) | Self::Group(name) => write!(f, "{word} \"{name}\""),
+            Self::VirtualServer(name) => write!(f, "{word} {name}"),
+            Self::RealServer { server, of } => write!(f, "{word} {server} {of}"),
+        }
     }
 }
 
-/// The states that notify scripts and FIFOs know.
+/// The states of instances and groups that notify scripts and FIFOs know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// Holds no addresses, listens.
@@ -78,6 +96,10 @@ pub enum Happening {
     PriorityChanged(State),
     /// As MASTER it received an advertisement of lower priority (`notify_master_rx_lower_pri`).
     LowerPriorityHeard,
+    /// A real server works, or a virtual server has its quorum.
+    Up,
+    /// A real server has failed, or a virtual server has lost its quorum.
+    Down,
 }
 
 /// A script to run for a notification.
@@ -85,8 +107,8 @@ pub enum Happening {
 pub struct NotifyScript {
     /// What to run, with the configured arguments.
     pub command: ScriptCommand,
-    /// Append `INSTANCE|GROUP NAME STATE PRIORITY`: true for `notify`, false for
-    /// `notify_master` and its kind.
+    /// Append [`Notification::arguments`]: true for `notify`, false for `notify_master` and its
+    /// kind, for `notify_up`, `notify_down`, `quorum_up` and `quorum_down`.
     pub with_arguments: bool,
 }
 
@@ -98,7 +120,7 @@ pub struct Notification {
     pub subject: Subject,
     /// What.
     pub happening: Happening,
-    /// The effective priority; 0 for groups.
+    /// The effective priority; 0 for groups; of no meaning for servers.
     pub priority: u8,
     /// Scripts to run, one after the other.
     pub scripts: Vec<NotifyScript>,
@@ -107,28 +129,59 @@ pub struct Notification {
 }
 
 impl Notification {
-    /// The state word with its suffix: `MASTER`, `MASTER_PRIORITY`, `MASTER_RX_LOWER_PRI`.
+    /// What became of a real or virtual server: [`Happening::Up`] or [`Happening::Down`]. The
+    /// scripts get no arguments but the configured ones.
+    pub fn of_server(
+        subject: Subject,
+        up: bool,
+        scripts: impl IntoIterator<Item = ScriptCommand>,
+        fifo: bool,
+    ) -> Self {
+        let script = |command| NotifyScript { command, with_arguments: false };
+        Self {
+            subject,
+            happening: if up { Happening::Up } else { Happening::Down },
+            priority: 0,
+            scripts: scripts.into_iter().map(script).collect(),
+            fifo,
+        }
+    }
+
+    /// The state word with its suffix: `MASTER`, `MASTER_PRIORITY`, `MASTER_RX_LOWER_PRI`, `UP`.
     pub fn state_word(&self) -> String {
         match self.happening {
             Happening::Entered(state) => state.word().to_owned(),
             Happening::PriorityChanged(state) => format!("{}_PRIORITY", state.word()),
             Happening::LowerPriorityHeard => "MASTER_RX_LOWER_PRI".to_owned(),
+            Happening::Up => "UP".to_owned(),
+            Happening::Down => "DOWN".to_owned(),
         }
     }
 
-    /// The FIFO's line, newline included: `INSTANCE "V4" MASTER 150\n`.
+    /// The FIFO's line, newline included: `INSTANCE "V4" MASTER 150\n`,
+    /// `VS [198.51.100.1]:tcp:80 UP\n`.
     pub fn line(&self) -> String {
-        format!("{} {} {}\n", self.subject, self.state_word(), self.priority)
+        let (subject, word) = (&self.subject, self.state_word());
+        match self.subject {
+            Subject::Instance(_) | Subject::Group(_) => {
+                format!("{subject} {word} {}\n", self.priority)
+            }
+            Subject::VirtualServer(_) | Subject::RealServer { .. } => format!("{subject} {word}\n"),
+        }
     }
 
-    /// The four arguments of the `notify` script.
-    pub fn arguments(&self) -> [String; 4] {
-        [
-            self.subject.kind.word().to_owned(),
-            self.subject.name.clone(),
-            self.state_word(),
-            self.priority.to_string(),
-        ]
+    /// What is appended to a script [with arguments](NotifyScript::with_arguments):
+    /// `INSTANCE|GROUP NAME STATE PRIORITY`, `VS NAME STATE` or `RS NAME VS-NAME STATE`.
+    pub fn arguments(&self) -> Vec<String> {
+        let mut out = vec![self.subject.word().to_owned(), self.subject.name().to_owned()];
+        if let Subject::RealServer { of, .. } = &self.subject {
+            out.push(of.clone());
+        }
+        out.push(self.state_word());
+        if matches!(self.subject, Subject::Instance(_) | Subject::Group(_)) {
+            out.push(self.priority.to_string());
+        }
+        out
     }
 }
 
@@ -346,4 +399,40 @@ pub enum FifoEvent {
         /// When it is started again.
         restart_in: Duration,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entered(subject: Subject) -> Notification {
+        let happening = Happening::Entered(State::Master);
+        Notification { subject, happening, priority: 150, scripts: Vec::new(), fifo: true }
+    }
+
+    #[test]
+    fn lines_are_as_keepalived_writes_them() {
+        let (real, of) = ("[198.51.100.11]:tcp:80", "[198.51.100.1]:tcp:80");
+        let server = Subject::RealServer { server: real.into(), of: of.into() };
+        let lines = [
+            entered(Subject::Instance("V4".into())).line(),
+            Notification::of_server(server, false, [], true).line(),
+            Notification::of_server(Subject::VirtualServer("FWM 5".into()), true, [], true).line(),
+        ];
+        let wanted = [
+            "INSTANCE \"V4\" MASTER 150\n",
+            "RS [198.51.100.11]:tcp:80 [198.51.100.1]:tcp:80 DOWN\n",
+            "VS FWM 5 UP\n",
+        ];
+        assert_eq!(lines, wanted);
+    }
+
+    #[test]
+    fn arguments_name_the_subject_and_what_became_of_it() {
+        let group = entered(Subject::Group("G".into()));
+        assert_eq!(group.arguments(), ["GROUP", "G", "MASTER", "150"]);
+        let server = Subject::RealServer { server: "[a]:tcp:1".into(), of: "FWM 5".into() };
+        let up = Notification::of_server(server, true, [], false);
+        assert_eq!(up.arguments(), ["RS", "[a]:tcp:1", "FWM 5", "UP"]);
+    }
 }

@@ -1,7 +1,7 @@
 //! Running processes: their ends, their time limits, their process groups.
 
 use std::collections::BTreeMap;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use crate::event::Outcome;

@@ -1,7 +1,10 @@
-//! A child process as this crate needs it: how it starts, what its end means.
+//! A script as a child process: how it starts (user, groups, process group), what its end means.
+//!
+//! There is no time limit in here: who starts a script decides how long it may run, and signals its
+//! group. Public for the checks that are scripts.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::process::ExitStatusExt;
 
 use nix::errno::Errno;
@@ -13,30 +16,33 @@ use crate::settings::ScriptCommand;
 
 /// What a process group may be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum GroupSignal {
+pub enum GroupSignal {
+    /// SIGTERM: end in an orderly way.
     Terminate,
+    /// SIGKILL.
     Kill,
 }
 
 /// Whether a process may outlive us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bond {
+pub enum Bond {
     /// It goes on if we crash: what it began should be finished.
     Free,
     /// It gets SIGTERM if we crash: our successor starts another one.
     Tied,
 }
 
-/// A running process, leader of its own group.
+/// A running process, leader of its own group. Dropping it neither ends nor reaps it: what has
+/// ended wants [`Child::reap`].
 #[derive(Debug)]
-pub(crate) struct Child(sys::process::Child);
+pub struct Child(sys::process::Child);
 
 impl Child {
     /// Starts the command.
     ///
     /// # Errors
     /// Why it could not be started and what to do.
-    pub(crate) fn spawn(command: &ScriptCommand, bond: Bond) -> Result<Self, String> {
+    pub fn spawn(command: &ScriptCommand, bond: Bond) -> Result<Self, String> {
         // A file without a first line such as `#!/bin/sh` is the shell's, as everywhere.
         let mut start = Command::new(&command.program).args(&command.args).shell_fallback();
         if let Some(name) = &command.name {
@@ -52,18 +58,18 @@ impl Child {
         start.spawn().map(Self).map_err(|error| explain(command, &error))
     }
 
-    /// A descriptor that becomes readable when the process has ended.
-    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+    /// Its process id, which is that of its group too.
+    pub fn id(&self) -> u32 {
+        self.0.id()
     }
 
     /// Whether the process has ended.
-    pub(crate) fn has_ended(&self) -> bool {
+    pub fn has_ended(&self) -> bool {
         self.0.has_ended()
     }
 
     /// Signals the whole group.
-    pub(crate) fn signal_group(&self, signal: GroupSignal) {
+    pub fn signal_group(&self, signal: GroupSignal) {
         let signal = match signal {
             GroupSignal::Terminate => Signal::SIGTERM,
             GroupSignal::Kill => Signal::SIGKILL,
@@ -74,7 +80,7 @@ impl Child {
     }
 
     /// Takes the result of a process that has ended; waits if it has not.
-    pub(crate) fn reap(mut self) -> Outcome {
+    pub fn reap(mut self) -> Outcome {
         match self.0.wait() {
             Ok(status) => match (status.code(), status.signal()) {
                 (Some(code), _) => Outcome::Exited(code),
@@ -86,6 +92,19 @@ impl Child {
                 Outcome::Signalled(0)
             }
         }
+    }
+}
+
+/// A descriptor that becomes readable when the process has ended (a pidfd).
+impl AsFd for Child {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for Child {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use standfast_notify::event::{
-    DropReason, Happening, NotifyScript, Outcome, Report, State, SubjectKind,
+    DropReason, Happening, NotifyScript, Outcome, Report, State, Subject,
 };
 use standfast_notify::settings::{RunAs, ScriptCommand, ScriptLimits, WorkerConfig};
 use support::{
@@ -35,7 +35,7 @@ fn the_arguments_are_keepaliveds() {
     harness.worker.notify(a.clone());
     a.happening = Happening::LowerPriorityHeard;
     assert_eq!(a.line(), "INSTANCE \"A\" MASTER_RX_LOWER_PRI 100\n");
-    a.subject.kind = SubjectKind::Group;
+    a.subject = Subject::Group("A".to_owned());
     (a.happening, a.priority) = (Happening::Entered(State::Stop), 0);
     assert_eq!(a.line(), "GROUP \"A\" STOP 0\n");
     // Another subject: it may run beside the first one's, so let those end before.

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use standfast_notify::Worker;
 use standfast_notify::event::{
-    Happening, Notification, NotifyScript, Report, State, Subject, SubjectKind, TrackerReport,
-    TrackerState,
+    Happening, Notification, NotifyScript, Report, State, Subject, TrackerReport, TrackerState,
 };
 use standfast_notify::settings::{ScriptCommand, WorkerConfig};
 
@@ -90,7 +89,7 @@ impl Harness {
 pub(crate) const CLEAN: Report = Report::Stopped { unfinished_scripts: 0, unread_lines: 0 };
 
 pub(crate) fn instance(name: &str) -> Subject {
-    Subject { kind: SubjectKind::Instance, name: name.to_owned() }
+    Subject::Instance(name.to_owned())
 }
 
 /// A shell command; `args` are `$1` and so on.
