@@ -4,16 +4,14 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::context::{Context, Words, Written, or_default, unsigned};
+use super::context::{Context, Written, or_default, unsigned};
 use super::server::{Inherited, ServerDraft};
 use super::track::{Kind, Names};
 use crate::diagnostic::{Diagnostic, Language};
 use crate::keywords::{BlockId, Keyword};
 use crate::model::balancer::{
-    Forwarding, GroupEntry, Host, Protocol, Scheduler, SchedulerFlags, Service, SorryServer,
-    Tunnel, TunnelChecksum, VsSpan,
+    Forwarding, GroupEntry, Host, Protocol, Scheduler, SchedulerFlags, Service, SorryServer, VsSpan,
 };
-use crate::model::checker::CheckerKind;
 use crate::model::{Command, Family, Global, Model, Name, Secret, Setting, Ssl, VirtualServer};
 use crate::source::Span;
 use crate::tree::{Item, Token};
@@ -307,87 +305,6 @@ impl Context<'_> {
             );
         }
         prefix
-    }
-
-    /// `NAT | DR | TUN …`.
-    pub(super) fn forwarding(&mut self, item: &Item, keyword: &Keyword) -> Written<Forwarding> {
-        let first = self.argument(item, keyword)?;
-        let method = match &**first {
-            "NAT" => Forwarding::Nat,
-            "DR" => Forwarding::Dr,
-            "TUN" => self.tunnel(item)?,
-            _ => {
-                let known = ["NAT", "DR", "TUN"];
-                self.unknown_word(first, keyword.name, &known, "NAT is used");
-                return None;
-            }
-        };
-        Some((method, first.span))
-    }
-
-    fn tunnel(&mut self, item: &Item) -> Option<Forwarding> {
-        let mut words = Words::after(item);
-        words.next();
-        let (mut kind, mut port) = ("ipip", None);
-        let mut checksum: Option<(TunnelChecksum, &Token)> = None;
-        while let Some(word) = words.next() {
-            match &**word {
-                "type" => match words.next().map(|t| (&**t, t)) {
-                    Some(("ipip", _)) => kind = "ipip",
-                    Some(("gue", _)) => kind = "gue",
-                    Some(("gre", _)) => kind = "gre",
-                    other => {
-                        let token = other.map_or(word, |(_, token)| token);
-                        let known = ["ipip", "gue", "gre"];
-                        self.unknown_word(token, "type", &known, "the line is ignored");
-                        return None;
-                    }
-                },
-                "port" => port = self.port(words.next()?, 1),
-                "nocsum" => checksum = Some((TunnelChecksum::None, word)),
-                "csum" => checksum = Some((TunnelChecksum::Full, word)),
-                "remcsum" => checksum = Some((TunnelChecksum::Remote, word)),
-                _ => {
-                    let known = ["type", "port", "nocsum", "csum", "remcsum"];
-                    self.unknown_word(word, "TUN", &known, "the line is ignored");
-                    return None;
-                }
-            }
-        }
-        let chosen = checksum.map_or(TunnelChecksum::None, |(c, _)| c);
-        let wrong = match (kind, chosen) {
-            ("ipip", TunnelChecksum::Full | TunnelChecksum::Remote) => Some("ipip"),
-            ("gre", TunnelChecksum::Remote) => Some("gre"),
-            _ => None,
-        };
-        if let (Some(kind), Some((_, token))) = (wrong, checksum) {
-            self.report(
-                Diagnostic::error(
-                    Language::Conflict,
-                    format!("a tunnel of type {kind} has no `{}`", &**token),
-                )
-                .at(token.span, "the line is ignored"),
-            );
-            return None;
-        }
-        let tunnel = match kind {
-            "gue" => {
-                let Some(port) = port else {
-                    self.report(
-                        Diagnostic::error(
-                            Language::Incomplete,
-                            "a tunnel of type gue needs a port",
-                        )
-                        .at(item.line_span, "the line is ignored"),
-                    );
-                    return None;
-                };
-                Tunnel::Gue { port, checksum: chosen }
-            }
-            "gre" => Tunnel::Gre { checksum: chosen },
-            _ => Tunnel::Ipip,
-        };
-        Some(Forwarding::Tunnel(tunnel))
     }
 
     fn availability(&mut self, d: &mut Draft, item: &Item, keyword: &Keyword) -> bool {
@@ -702,28 +619,6 @@ pub(super) fn checker_alert(
     let outer =
         outer.into_iter().find_map(|s| s.value.map(|on| Setting { value: on, origin: s.origin }));
     super::context::resolve(here, &outer.unwrap_or(Setting::default_of(otherwise)))
-}
-
-/// Which web checks verify certificates, and by what: `SSL` may stand anywhere in the file.
-pub(super) fn settle_verification(ssl: Option<&Ssl>, servers: &mut [VirtualServer]) {
-    let checkers = servers
-        .iter_mut()
-        .flat_map(|vs| &mut vs.real_servers)
-        .flat_map(|server| &mut server.checkers);
-    for checker in checkers {
-        let CheckerKind::Http(http) = &mut checker.kind else { continue };
-        if !http.tls {
-            continue;
-        }
-        if http.verify.is_default() {
-            let general = ssl.and_then(|ssl| ssl.verify);
-            let has_ca = http.ca.is_some() || ssl.is_some_and(|ssl| ssl.ca.is_some());
-            http.verify = Setting::default_of(general.unwrap_or(has_ca));
-        }
-        if http.ca.is_none() {
-            http.ca = ssl.and_then(|ssl| ssl.ca.clone());
-        }
-    }
 }
 
 /// How a service is called in findings.

@@ -12,7 +12,7 @@ use crate::model::checker::{
     Checker, CheckerKind, Connection, FileWeight, Http, HttpProtocol, RecordType, Schedule,
     UdpReply,
 };
-use crate::model::{Command, Global, Model, Name, Setting};
+use crate::model::{Command, Global, Model, Name, Setting, Ssl, VirtualServer};
 use crate::tree::Item;
 
 /// A checker as it is written.
@@ -514,6 +514,28 @@ impl ConnectionDraft {
             bind_interface: self.bind_interface.clone(),
             timeout: resolve(&self.timeout, timeout),
             fwmark: self.fwmark.filter(|mark| *mark != 0),
+        }
+    }
+}
+
+/// Which web checks verify certificates, and by what: `SSL` may stand anywhere in the file.
+pub(super) fn settle_verification(ssl: Option<&Ssl>, servers: &mut [VirtualServer]) {
+    let checkers = servers
+        .iter_mut()
+        .flat_map(|vs| &mut vs.real_servers)
+        .flat_map(|server| &mut server.checkers);
+    for checker in checkers {
+        let CheckerKind::Http(http) = &mut checker.kind else { continue };
+        if !http.tls {
+            continue;
+        }
+        if http.verify.is_default() {
+            let general = ssl.and_then(|ssl| ssl.verify);
+            let has_ca = http.ca.is_some() || ssl.is_some_and(|ssl| ssl.ca.is_some());
+            http.verify = Setting::default_of(general.unwrap_or(has_ca));
+        }
+        if http.ca.is_none() {
+            http.ca = ssl.and_then(|ssl| ssl.ca.clone());
         }
     }
 }

@@ -14,6 +14,7 @@ mod bfd;
 mod checker;
 mod complete;
 mod context;
+mod forwarding;
 mod global;
 mod groups;
 mod instance;
@@ -257,7 +258,8 @@ impl Lowering {
     /// What needs all blocks.
     fn settle(&mut self, cx: &mut Context<'_>) {
         let model = &mut self.model;
-        balancer::settle_verification(model.ssl.as_ref(), &mut model.virtual_servers);
+        checker::settle_verification(model.ssl.as_ref(), &mut model.virtual_servers);
+        server_group::check_groups(cx, model);
         cx.duplicate_vrids(&mut model.vrrp);
         let prefix = model.global.vrrp.vmac_prefix.value.clone();
         cx.device_names(&mut model.vrrp, &prefix);

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use super::context::{Context, parse_network, unsigned};
 use crate::diagnostic::{Diagnostic, Language};
-use crate::model::balancer::GroupEntry;
-use crate::model::{Name, VirtualServerGroup};
+use crate::model::balancer::{Forwarding, GroupEntry, Service};
+use crate::model::{Model, Name, VirtualServerGroup};
 use crate::tree::{Item, Token};
 
 impl Context<'_> {
@@ -113,5 +113,49 @@ fn like(ip: IpAddr, number: u128) -> IpAddr {
     match ip {
         IpAddr::V4(_) => IpAddr::V4(((number & u128::from(u32::MAX)) as u32).into()),
         IpAddr::V6(_) => IpAddr::V6(number.into()),
+    }
+}
+
+/// What a group and the services that name it do not agree on: groups may stand below them.
+pub(super) fn check_groups(cx: &mut Context<'_>, model: &Model) {
+    for vs in &model.virtual_servers {
+        let Service::Group(name) = &vs.service else { continue };
+        let group = model.virtual_server_groups.iter().find(|group| group.name == *name);
+        let Some(group) = group.filter(|group| !group.entries.is_empty()) else { continue };
+        let is_mark = |entry: &GroupEntry| matches!(entry, GroupEntry::FwMark { .. });
+        if let Some(span) = vs.protocol.span()
+            && group.entries.iter().all(is_mark)
+        {
+            cx.report(
+                Diagnostic::warning(
+                    Language::NoEffect,
+                    format!("the group `{name}` holds firewall marks only, which have no protocol"),
+                )
+                .at(span, "ignored"),
+            );
+        }
+        let fixed = vs.real_servers.iter().filter(|s| s.forwarding.value != Forwarding::Nat);
+        for server in fixed.filter(|server| server.port != 0) {
+            let differs = |entry: &&GroupEntry| match entry {
+                GroupEntry::Addresses { port, .. } => *port != server.port,
+                GroupEntry::FwMark { .. } => true,
+            };
+            let Some(entry) = group.entries.iter().find(differs) else { continue };
+            let used = match entry {
+                GroupEntry::Addresses { port, .. } => *port,
+                GroupEntry::FwMark { .. } => 0,
+            };
+            cx.report(
+                Diagnostic::warning(
+                    Language::Conflict,
+                    format!(
+                        "the port of {} {} is not that of a member of the group `{name}`",
+                        server.host, server.port
+                    ),
+                )
+                .at(server.span.0, format!("{used} is used there"))
+                .help("only NAT can change the port"),
+            );
+        }
     }
 }
