@@ -6,6 +6,8 @@
 //!   lab.start(1, …)    a daemon on n1: Keepalived or Standfast, from the same keepalived.conf
 //!   lab.pull(1, 0)     the cable of n1's eth0
 //!   lab.meter(vip, …)  for how long did the client get no answer?
+//!   Farm::build(2)     a client, a director and real servers, for load balancing
+//!   vm::again(…)       the program once more, on a kernel that has IPVS
 //! ```
 //!
 //! The laboratory may call `ip`; the product never does.
@@ -17,6 +19,7 @@ pub mod capture;
 pub mod daemon;
 pub mod demo;
 mod enclosure;
+pub mod farm;
 pub mod interactive;
 pub mod journal;
 pub mod meter;
@@ -24,6 +27,7 @@ mod namespace;
 pub mod packet;
 pub mod subject;
 mod topology;
+pub mod vm;
 pub mod voice;
 pub mod watch;
 

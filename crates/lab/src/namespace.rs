@@ -4,7 +4,9 @@
 //! that it starts, lives in the namespace; it vanishes with the last of them. So nothing needs a
 //! name in `/run/netns`, and a crash leaves nothing behind.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -70,6 +72,31 @@ impl Namespace {
     #[must_use]
     pub fn outside(&self, path: &str) -> PathBuf {
         self.root.join(path.trim_start_matches('/'))
+    }
+
+    /// Writes a file of the machine; `path` begins with `/run/` or `/tmp/`. Scripts (`#!`) are
+    /// made executable.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn write(&self, path: &str, text: &str) -> Result<(), LabError> {
+        let target = self.outside(path);
+        let mode = if text.starts_with("#!") { 0o755 } else { 0o644 };
+        // Made aside and renamed: a daemon never reads half a file.
+        let aside = target.with_extension("new");
+        fs::write(&aside, text)
+            .and_then(|()| fs::set_permissions(&aside, PermissionsExt::from_mode(mode)))
+            .and_then(|()| fs::rename(&aside, &target))
+            .map_err(|source| LabError::Io { what: format!("write {}", target.display()), source })
+    }
+
+    /// Reads a file of the machine; empty when it does not exist.
+    #[must_use]
+    pub fn read(&self, path: &str) -> String {
+        fs::read(self.outside(path))
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
     }
 
     /// Runs `work` inside of the namespace and returns its result.

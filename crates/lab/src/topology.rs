@@ -225,24 +225,13 @@ impl Lab {
     ///
     /// When the file cannot be written.
     pub fn write(&self, number: usize, path: &str, text: &str) -> Result<(), LabError> {
-        let target = self.node(number).outside(path);
-        let mode = if text.starts_with("#!") { 0o755 } else { 0o644 };
-        // Made aside and renamed: a daemon never reads half a file.
-        let aside = target.with_extension("new");
-        fs::write(&aside, text)
-            .and_then(|()| {
-                fs::set_permissions(&aside, std::os::unix::fs::PermissionsExt::from_mode(mode))
-            })
-            .and_then(|()| fs::rename(&aside, &target))
-            .map_err(|source| LabError::Io { what: format!("write {}", target.display()), source })
+        self.node(number).write(path, text)
     }
 
     /// Reads a file of a machine; empty when it does not exist.
     #[must_use]
     pub fn read(&self, number: usize, path: &str) -> String {
-        fs::read(self.node(number).outside(path))
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default()
+        self.node(number).read(path)
     }
 
     /// Starts a daemon on machine `number` with the given keepalived.conf.
