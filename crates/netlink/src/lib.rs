@@ -1,4 +1,4 @@
-//! Kernel addresses, routes, rules and links over netlink: batches, dumps, monitors.
+//! Kernel addresses, routes, rules, links and IPVS over netlink: batches, dumps, monitors.
 //!
 //! ```text
 //!   desired state ──► desired::plan ──► [Request] ──► Netlink::apply ──► one sendmsg per chunk
@@ -22,6 +22,7 @@ mod command;
 pub mod desired;
 mod error;
 mod fake;
+pub mod ipvs;
 mod kernel;
 mod link;
 mod message;
