@@ -1,6 +1,6 @@
 //! The process's logger, set up as the command line asks.
 
-use failover::LogOptions;
+use status::control::LogOptions;
 use sys::logging::{self, Settings};
 
 /// Starts logging under this name. Trouble with it is no reason not to run.

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `standfast COMMAND` | [`modern`]: check, status, explain, run, … |
 //! | `keepalived [OPTION…]` | [`keepalived`]: Keepalived's command line |
-//! | `… role failover` | [`role`]: what the supervisor starts |
+//! | `genhash OPTION…` | [`genhash`]: digests for HTTP_GET |
+//! | `… role failover`, `… role balancer` | [`role`]: what the supervisor starts |
 #![forbid(unsafe_code)]
 
 mod check;
@@ -25,6 +26,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use cli::keepalived::Action;
 use cli::standfast::{Cli, Command};
+use supervisor::kind::Kind;
 
 fn main() -> ExitCode {
     let args: Vec<String> =
@@ -32,10 +34,16 @@ fn main() -> ExitCode {
     let name = args.first().map_or("", String::as_str);
     let name = Path::new(name).file_name().map_or("", |name| name.to_str().unwrap_or(""));
     let words: Vec<&str> = args.iter().skip(1).map(String::as_str).collect();
-    ExitCode::from(match (name, words.as_slice()) {
-        (_, [supervisor::ROLE_WORD, "failover"]) => role::failover(),
-        ("genhash", _) => genhash(),
-        ("keepalived", _) => keepalived(name, &args[1..]),
+    let role = match words.as_slice() {
+        [supervisor::ROLE_WORD, kind] => Kind::called(kind),
+        _ => None,
+    };
+    if let Some(kind) = role {
+        return ExitCode::from(role::run(kind));
+    }
+    ExitCode::from(match name {
+        "genhash" => genhash(),
+        "keepalived" => keepalived(name, &args[1..]),
         _ => modern(),
     })
 }

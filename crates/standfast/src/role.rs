@@ -2,19 +2,49 @@
 
 use std::fs::File;
 
-use failover::launch::fd;
-use failover::{Launch, Role, StartError};
-use status::control::FromRole;
+use serde::de::DeserializeOwned;
+use status::control::{FromRole, LogOptions, fd};
 use sys::channel::Channel;
 
 use crate::supervisor::exit;
+use crate::supervisor::kind::Kind;
 
 /// The largest launch message, in bytes: the configuration's text is in it.
 const MAX_LAUNCH: u64 = 1 << 30;
 
-/// Runs the failover role on the descriptors that the supervisor left open.
-pub(crate) fn failover() -> u8 {
-    let (channel, store, launch) = match inherited() {
+/// What a role inherits: the channel to the supervisor, the state store, and the launch message,
+/// which is a type of the role's own.
+struct Inherited<L> {
+    channel: Channel,
+    store: File,
+    launch: L,
+}
+
+/// Runs a role on the descriptors that the supervisor left open.
+pub(crate) fn run(kind: Kind) -> u8 {
+    match kind {
+        Kind::Failover => perform(
+            kind,
+            |launch: &failover::Launch| (&launch.options.log, launch.options.detail),
+            |it| match failover::Role::new(it.launch, it.channel, it.store) {
+                Ok(role) => role.run().map(drop).map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            },
+        ),
+        Kind::Balancer => perform(
+            kind,
+            |launch: &balancer::Launch| (&launch.options.log, launch.options.detail),
+            |_| Err("this build has no balancer role yet".to_owned()),
+        ),
+    }
+}
+
+fn perform<L: DeserializeOwned>(
+    kind: Kind,
+    logging: impl Fn(&L) -> (&LogOptions, u8),
+    role: impl FnOnce(Inherited<L>) -> Result<(), String>,
+) -> u8 {
+    let inherited: Inherited<L> = match inherited() {
         Ok(all) => all,
         Err(error) => {
             eprintln!("this command is for the supervisor only ({error})");
@@ -26,18 +56,15 @@ pub(crate) fn failover() -> u8 {
         sys::process::set_name(&name);
     }
     sys::limits::remember();
-    crate::logs::start(&launch.options.log, "Keepalived_vrrp", launch.options.detail);
-    let farewell = channel.try_clone();
-    let ended = match Role::new(launch, channel, store) {
-        Ok(role) => role.run().map(|_| exit::OK).map_err(StartError::Loop),
-        Err(error) => Err(error),
-    };
-    let code = match ended {
-        Ok(code) => code,
-        Err(error) => {
-            log::error!("{error}");
-            // Starting again would not mend this; the supervisor must not try for ever.
-            let last = FromRole::Fatal { reason: error.to_string() };
+    let (log, detail) = logging(&inherited.launch);
+    crate::logs::start(log, kind.ident(), detail);
+    let farewell = inherited.channel.try_clone();
+    let code = match role(inherited) {
+        Ok(()) => exit::OK,
+        Err(reason) => {
+            log::error!("{reason}");
+            // Starting again would not mend this; the supervisor must not try in a hurry.
+            let last = FromRole::Fatal { reason };
             if let (Ok(channel), Ok(bytes)) = (farewell, serde_json::to_vec(&last)) {
                 let _ = channel.send(&bytes, &[]);
             }
@@ -48,10 +75,11 @@ pub(crate) fn failover() -> u8 {
     code
 }
 
-fn inherited() -> std::io::Result<(Channel, File, Launch)> {
+fn inherited<L: DeserializeOwned>() -> std::io::Result<Inherited<L>> {
     let channel = Channel::from_fd(sys::inherited::take(fd::CHANNEL)?)?;
     let store = File::from(sys::inherited::take(fd::STORE)?);
     let launch = File::from(sys::inherited::take(fd::LAUNCH)?);
     let bytes = sys::memfd::read_all(&launch, MAX_LAUNCH)?;
-    Ok((channel, store, serde_json::from_slice(&bytes).map_err(std::io::Error::other)?))
+    let launch = serde_json::from_slice(&bytes).map_err(std::io::Error::other)?;
+    Ok(Inherited { channel, store, launch })
 }

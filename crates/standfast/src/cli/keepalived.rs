@@ -139,6 +139,8 @@ pub(crate) struct Options {
     pub(crate) flush_log: bool,
     pub(crate) umask: Option<u32>,
     pub(crate) keep_addresses: bool,
+    /// `-I`.
+    pub(crate) keep_services: bool,
     pub(crate) no_respawn: bool,
     pub(crate) dump_config: bool,
     pub(crate) pid_file: Option<PathBuf>,
@@ -210,6 +212,7 @@ pub(crate) fn parse(args: &[String]) -> Result<Action, Error> {
                 Err(complaint) => options.not_honoured.push(complaint),
             },
             "dont-release-vrrp" => options.keep_addresses = true,
+            "dont-release-ipvs" => options.keep_services = true,
             "dont-respawn" => options.no_respawn = true,
             "dont-fork" => options.foreground = true,
             "dump-conf" => options.dump_config = true,
@@ -239,9 +242,8 @@ pub(crate) fn parse(args: &[String]) -> Result<Action, Error> {
             "version" => return Ok(Action::Version),
             "help" => return Ok(Action::Help),
             "genhash" => return Ok(Action::Genhash),
-            // Addresses are always released (-X). No balancer yet, so there is no table to leave and
-            // no BFD to leave out; and the
-            // memory checker's switches have nothing to switch.
+            // Addresses are always released (-X). There is no BFD to leave out, and the memory
+            // checker's switches have nothing to switch.
             _ => {}
         }
     }

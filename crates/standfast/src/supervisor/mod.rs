@@ -3,42 +3,53 @@
 //! the startup script has ended.
 //!
 //! ```text
-//!   signals ─────────────┐                 ┌──channel──► role (the same program, started again)
-//!   role's messages ─────┼─► Supervisor ───┤  memfd: launch (options and the configuration's text)
-//!   role's end (pidfd) ──┘                 └─ memfd: state store, kept over the role's lives
+//!   signals ──────────────┐                 ┌──channel──► a role (the same program, started again)
+//!   roles' messages ──────┼─► Supervisor ───┤  memfd: launch (options and the configuration's text)
+//!   roles' ends (pidfds) ─┘                 └─ memfd: state store, kept over the role's lives
 //! ```
+//!
+//! | what happens | where |
+//! |---|---|
+//! | start, loop, signals, end | here |
+//! | roles are started, heard, started again, stopped | `roles` |
+//! | one of them: its process, store, pid file | `role`, `process` |
+//! | how they differ | `kind` |
+//! | when one that died is started again | `respawn` |
+//! | a new configuration | `reload`, `settings` |
 
-mod child;
-pub(crate) use child::ROLE_WORD;
+pub(crate) mod kind;
+mod process;
+pub(crate) use process::ROLE_WORD;
 mod reload;
 mod respawn;
+mod role;
+mod roles;
 pub(crate) mod settings;
 mod startup;
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use config::Bundle;
-use failover::{LogOptions, Options as RoleOptions};
-use status::control::{Dump, FromRole, ToRole};
-use sys::caps::{self, Capability};
+use status::control::{Dump, LogOptions, ToRole};
 use sys::clock::Clock;
 use sys::daemon::Starting;
 use sys::event_loop::{EventLoop, Interest, Ready, Token};
 use sys::pidfile::{PidFile, PidFileError};
 use sys::signals::{Signal, Signals};
 
-use crate::cli::keepalived::{Only, Options};
+use crate::cli::keepalived::Options;
 use crate::reading::{self, Read};
-use child::Role;
-use respawn::{Respawn, Verdict};
-use settings::{Paths, Settings};
+use kind::Kind;
+use role::Role;
+use settings::{Paths, PidFiles, Settings};
 use startup::Heard;
 
 const SIGNALS: Token = Token(1);
-const ROLE_CHANNEL: Token = Token(2);
-const ROLE_END: Token = Token(3);
+
+/// How long the service manager's and the user's patience is tried for a balancer that is not
+/// ready: virtual IPs do not wait for tables.
+const BALANCER_READY: Duration = Duration::from_secs(5);
 
 /// What `ps` calls our processes unless the configuration names them.
 const PROCESS_NAME: &str = "keepalived";
@@ -68,23 +79,19 @@ pub(crate) struct Supervisor {
     generation: u64,
     events: EventLoop,
     signals: Signals,
-    store: std::fs::File,
-    role: Option<Role>,
+    /// Indexed by [`Kind`].
+    roles: [Role; Kind::ALL.len()],
     /// Removed when the supervisor is dropped, after everything else.
     _pid_file: PidFile,
-    role_pid_file: Option<PidFile>,
-    respawn: Respawn,
-    /// When the role is to be started again.
-    start_at: Option<u64>,
-    /// The role is being reloaded, until then at most; another SIGHUP waits for it.
+    /// Roles are being reloaded, until then at most; another SIGHUP waits for them.
     reloading: Option<u64>,
     reload_again: bool,
-    /// When a role that was told to stop is killed.
-    kill_at: Option<u64>,
     stopping: bool,
     exit: u8,
     /// Whether READY was said.
     ready: bool,
+    /// When it is said without the balancer.
+    ready_at: u64,
     /// The process that the user started and that waits until we are ready.
     starting: Option<Starting>,
 }
@@ -210,12 +217,12 @@ impl Supervisor {
             log::warn!("{text}");
         }
         let namespace = options.namespace.clone().or_else(|| settings.namespace.clone());
-        let paths = Paths::new(
-            &settings,
-            options.pid_file.as_deref(),
-            options.vrrp_pid_file.as_deref(),
-            namespace.as_deref(),
-        );
+        let given = PidFiles {
+            supervisor: options.pid_file.as_deref(),
+            failover: options.vrrp_pid_file.as_deref(),
+            balancer: options.checkers_pid_file.as_deref(),
+        };
+        let paths = Paths::new(&settings, given, namespace.as_deref());
         let fatal = |what: &str, error: &dyn std::fmt::Display| {
             log::error!("{what}: {error}");
             exit::FATAL
@@ -258,7 +265,9 @@ impl Supervisor {
             sys::netns::enter(name)
                 .map_err(|error| fatal(&format!("network namespace {name}"), &error))?;
         }
-        let store = sys::memfd::create("standfast-state").map_err(|e| fatal("state store", &e))?;
+        let role = |kind| Role::new(kind).map_err(|e| fatal("state store", &e));
+        let roles = [role(Kind::Failover)?, role(Kind::Balancer)?];
+        let ready_at = events.now() + BALANCER_READY.as_nanos() as u64;
         let mut supervisor = Self {
             options,
             settings,
@@ -268,91 +277,100 @@ impl Supervisor {
             generation: 1,
             events,
             signals,
-            store,
-            role: None,
+            roles,
             _pid_file: pid_file,
-            role_pid_file: None,
-            respawn: Respawn::default(),
-            start_at: None,
             reloading: None,
             reload_again,
-            kill_at: None,
             stopping: false,
             exit: exit::OK,
             ready: false,
+            ready_at,
             starting: None,
         };
         supervisor.save();
-        if supervisor.wants_role() {
-            supervisor.start_at = Some(0);
+        for kind in Kind::ALL {
+            if supervisor.wants(kind) {
+                supervisor.role_mut(kind).start_at = Some(0);
+            }
         }
         Ok(supervisor)
     }
 
-    /// Whether there is anything for the failover role to do.
-    fn wants_role(&self) -> bool {
-        match self.options.only {
-            Some(Only::All) => true,
-            Some(Only::Checks) => false,
-            Some(Only::Vrrp) | None => self.settings.failover,
-        }
-    }
-
     fn run(mut self) -> u8 {
-        if self.start_at.is_none() {
+        if self.roles.iter().all(|role| role.start_at.is_none()) {
             log::warn!(
-                "Warning - keepalived has no configuration to run: no vrrp_instance and nothing \
-                 static, or not wanted by the command line"
+                "Warning - keepalived has no configuration to run: no vrrp_instance, nothing \
+                 static and no virtual_server, or not wanted by the command line"
             );
-            self.now_ready();
         }
         let mut ready: Vec<Ready> = Vec::new();
         loop {
-            if self.start_at.is_some_and(|at| at <= self.events.now()) {
-                self.start_at = None;
-                self.start_role(false);
-                if self.reloading.is_none() && std::mem::take(&mut self.reload_again) {
-                    self.reload();
-                }
+            if self.start_due()
+                && self.reloading.is_none()
+                && std::mem::take(&mut self.reload_again)
+            {
+                self.reload();
             }
-            if self.stopping && self.role.is_none() {
+            if self.stopping && !self.roles.iter().any(Role::runs) {
                 break;
             }
-            let deadline =
-                [self.start_at, self.kill_at, self.reloading].into_iter().flatten().min();
-            if let Err(error) = self.events.wait(deadline, &mut ready) {
+            let waits_for_balancer = self.say_ready();
+            if let Err(error) = self.events.wait(self.deadline(waits_for_balancer), &mut ready) {
                 log::error!("event loop: {error}");
                 self.exit = exit::FATAL;
                 break;
             }
             for event in &ready {
-                match event.token {
-                    SIGNALS => self.hear_signals(),
-                    ROLE_CHANNEL => self.hear_role(),
-                    ROLE_END => self.role_ended(),
-                    _ => {}
+                match Kind::told_by(event.token) {
+                    Some((kind, sign)) => self.hear(kind, sign),
+                    None if event.token == SIGNALS => self.hear_signals(),
+                    None => {}
                 }
             }
-            if self.reloading.is_some_and(|at| at <= self.events.now()) {
-                log::error!("the failover role has not taken the new configuration over");
-                self.reload_done();
+            let now = self.events.now();
+            if self.reloading.is_some_and(|at| at <= now) {
+                self.reload_took_too_long();
             }
-            if self.kill_at.is_some_and(|at| at <= self.events.now()) {
-                self.kill_at = None;
-                if let Some(role) = &self.role {
-                    log::error!("the failover role does not stop; it is killed");
-                    role.kill();
-                }
+            for role in &mut self.roles {
+                role.kill_if_due(now);
             }
         }
         self.finish()
     }
 
+    fn deadline(&self, waits_for_balancer: bool) -> Option<u64> {
+        let roles = self.roles.iter().flat_map(|role| [role.start_at, role.kill_at]);
+        let ready = waits_for_balancer.then_some(self.ready_at);
+        roles.chain([self.reloading, ready]).flatten().min()
+    }
+
+    /// Tells the service manager and whoever started us that we are ready, once that is so.
+    /// Returns whether that will be so when [`Self::ready_at`] comes.
+    fn say_ready(&mut self) -> bool {
+        let awaited = |kind| self.wants(kind) && !self.role(kind).ready;
+        if self.ready || self.stopping || awaited(Kind::Failover) {
+            return false;
+        }
+        if awaited(Kind::Balancer) && self.events.now() < self.ready_at {
+            return true;
+        }
+        self.ready = true;
+        crate::systemd::ready();
+        if let Some(starting) = self.starting.take()
+            && let Err(error) = starting.ready()
+        {
+            log::debug!("{error}");
+        }
+        false
+    }
+
     fn finish(mut self) -> u8 {
         crate::systemd::stopping();
-        self.role_pid_file = None;
-        // A role that was killed could not do it itself.
-        let _ = std::fs::remove_file(&self.paths.socket);
+        for role in &mut self.roles {
+            role.forget_pid();
+            // A role that was killed could not do it itself.
+            let _ = std::fs::remove_file(&self.paths.of(role.kind).socket);
+        }
         if let Some((script, timeout)) = &self.settings.shutdown {
             let outcome = notify::oneshot::run(script, *timeout);
             if !outcome.is_success() {
@@ -363,156 +381,6 @@ impl Supervisor {
             let _ = starting.failed(self.exit.max(exit::FATAL));
         }
         self.exit
-    }
-
-    // ---- the role ---------------------------------------------------------------------------
-
-    fn start_role(&mut self, release: bool) {
-        let launch = failover::Launch {
-            generation: self.generation,
-            restarts: self.respawn.total(),
-            release,
-            options: self.role_options(),
-            bundle: self.bundle.clone(),
-        };
-        let name = self.settings.failover_name.as_deref();
-        match Role::start(&launch, &self.store, name, self.options.foreground, &self.events) {
-            Ok(role) => {
-                log::info!("Starting VRRP child process, pid={}", role.id());
-                match &mut self.role_pid_file {
-                    Some(file) => {
-                        let _ = file.set(role.id());
-                    }
-                    None => match PidFile::create(&self.paths.vrrp_pid, role.id()) {
-                        Ok(file) => self.role_pid_file = Some(file),
-                        Err(error) => {
-                            log::warn!("pid file {}: {error}", self.paths.vrrp_pid.display());
-                        }
-                    },
-                }
-                self.role = Some(role);
-            }
-            Err(error) => {
-                log::error!("the failover role cannot be started: {error}");
-                self.after_death();
-            }
-        }
-    }
-
-    fn role_options(&self) -> RoleOptions {
-        let directory = std::env::var_os("TMPDIR").map(PathBuf::from);
-        RoleOptions {
-            dump_dir: directory
-                .filter(|dir| dir.is_absolute() && dir.is_dir())
-                .unwrap_or_else(|| PathBuf::from("/tmp")),
-            socket: Some(self.paths.socket.clone()),
-            keep_addresses: self.options.keep_addresses,
-            detail: self.options.detail,
-            address_monitoring: self.options.address_monitoring,
-            log: log_options(&self.options),
-            instance_name: self.settings.instance.clone(),
-            dump_config: self.options.dump_config,
-        }
-    }
-
-    fn hear_role(&mut self) {
-        let messages = match &mut self.role {
-            Some(role) => role.messages(&self.events),
-            None => return,
-        };
-        for message in messages {
-            match message {
-                FromRole::Ready => self.now_ready(),
-                FromRole::Reloaded { .. } => self.reload_done(),
-                FromRole::Status { text } => crate::systemd::status(&text),
-                FromRole::Fatal { reason } => {
-                    log::error!("the failover role cannot work here: {reason}");
-                    let needed = [Capability::NetAdmin, Capability::NetRaw];
-                    self.exit = if needed.into_iter().all(caps::has) {
-                        exit::FATAL
-                    } else {
-                        exit::PERMISSION
-                    };
-                    self.stopping = true;
-                    self.kill_in(self.settings.child_wait);
-                }
-            }
-        }
-    }
-
-    fn now_ready(&mut self) {
-        if std::mem::replace(&mut self.ready, true) {
-            return;
-        }
-        crate::systemd::ready();
-        if let Some(starting) = self.starting.take()
-            && let Err(error) = starting.ready()
-        {
-            log::debug!("{error}");
-        }
-    }
-
-    fn role_ended(&mut self) {
-        // Its last words first.
-        self.hear_role();
-        let Some(mut role) = self.role.take() else { return };
-        let ended = role.ended(&self.events);
-        self.kill_at = None;
-        if self.stopping {
-            match ended {
-                Some(status) if status.success() => {}
-                // It said that it cannot work here, and no life before it could.
-                _ if !self.ready && self.exit != exit::OK => {}
-                _ => {
-                    // It was killed on the way out: clean up behind it.
-                    log::error!("the failover role did not end well; cleaning up behind it");
-                    self.clean_up();
-                }
-            }
-            return;
-        }
-        match ended {
-            Some(status) => log::error!("the failover role died: {status}"),
-            None => log::error!("the failover role is gone"),
-        }
-        if self.options.no_respawn {
-            log::error!("it is not started again (--dont-respawn)");
-            self.clean_up();
-            self.exit = exit::FATAL;
-            self.stopping = true;
-            return;
-        }
-        self.after_death();
-        if self.reloading.is_some() {
-            // The next life begins with the new configuration.
-            self.reload_done();
-        }
-    }
-
-    fn after_death(&mut self) {
-        let now = Duration::from_nanos(self.events.now());
-        match self.respawn.died(now) {
-            Verdict::Again(pause) => {
-                self.start_at = Some(self.events.now() + pause.as_nanos() as u64);
-            }
-            Verdict::GiveUp => {
-                log::error!(
-                    "the failover role dies again and again; its addresses are released so that \
-                     another node takes over"
-                );
-                self.clean_up();
-                self.exit = exit::FATAL;
-                self.stopping = true;
-            }
-        }
-    }
-
-    /// Starts the role once more, only to take its things out of the kernel, and waits for it.
-    fn clean_up(&mut self) {
-        self.start_role(true);
-        if let Some(mut role) = self.role.take() {
-            role.wait_at_most(Duration::from_secs(10), &self.events);
-        }
     }
 
     // ---- signals ----------------------------------------------------------------------------
@@ -540,28 +408,12 @@ impl Supervisor {
         }
         log::info!("Stopping");
         crate::systemd::stopping();
-        if self.role.is_none() && self.start_at.take().is_some() && self.respawn.total() > 0 {
-            // Between two lives of the role: what the last one left in the kernel is still there.
-            self.clean_up();
-            return;
-        }
-        self.tell(&ToRole::Stop);
-        self.kill_in(self.settings.child_wait);
+        self.stop_roles();
     }
 
-    fn kill_in(&mut self, wait: Duration) {
-        self.kill_at = Some(self.events.now() + wait.as_nanos() as u64);
-    }
-
-    fn dump(&mut self, what: Dump) {
-        self.tell(&ToRole::Dump { what });
-    }
-
-    fn tell(&mut self, what: &ToRole) {
-        if let Some(role) = &self.role
-            && let Err(error) = role.tell(what, None)
-        {
-            log::warn!("the failover role does not listen: {error}");
+    fn dump(&self, what: Dump) {
+        for role in &self.roles {
+            role.tell(&ToRole::Dump { what });
         }
     }
 }

@@ -4,6 +4,7 @@
 //! does not have, is refused: a slip in an editor must not take an address away. An error that was
 //! let pass at the start may stay, and so may words that are unknown.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +14,8 @@ use config::model::Model;
 use status::control::ToRole;
 
 use super::Supervisor;
+use super::kind::Kind;
+use super::role::Role;
 use super::settings::Settings;
 use crate::machine::ThisMachine;
 use crate::reading::{self, Read};
@@ -65,9 +68,11 @@ impl Supervisor {
             }
         };
         if let Some(reason) = refused {
-            if self.role.is_some() {
-                // The role logs it and keeps it for `standfast status`.
-                self.tell(&ToRole::ReloadRefused { reason });
+            if self.roles.iter().any(Role::runs) {
+                // The roles log it and keep it for `standfast status`.
+                for role in &self.roles {
+                    role.tell(&ToRole::ReloadRefused { reason: reason.clone() });
+                }
             } else {
                 log::error!("Reload refused, the running configuration stays: {reason}");
             }
@@ -111,6 +116,7 @@ impl Supervisor {
         let new = Settings::of(model);
         for (what, changed) in [
             ("net_namespace", new.namespace != self.settings.namespace),
+            ("net_namespace_ipvs", new.ipvs_namespace != self.settings.ipvs_namespace),
             ("instance", new.instance != self.settings.instance),
         ] {
             if changed {
@@ -134,32 +140,83 @@ impl Supervisor {
         self.bundle = read.bundle;
         self.generation += 1;
         self.save();
-        let Some(role) = &self.role else {
-            // Between two lives: the next one starts with the new text.
-            if self.start_at.is_none() && self.wants_role() {
-                self.start_at = Some(0);
-            }
-            self.reload_done();
-            return None;
-        };
         let text = match serde_json::to_vec(&self.bundle) {
             Ok(text) => text,
             Err(error) => return Some(error.to_string()),
         };
-        let sent = sys::memfd::sealed("standfast-config", &text).and_then(|file| {
-            role.tell(&ToRole::Reload { generation: self.generation }, Some(&file))
-        });
-        match sent {
-            Ok(()) => {
-                self.reloading = Some(self.events.now() + TAKEOVER.as_nanos() as u64);
-                None
+        let file = match sys::memfd::sealed("standfast-config", &text) {
+            Ok(file) => file,
+            Err(error) => return Some(error.to_string()),
+        };
+        for kind in Kind::ALL {
+            self.pass_on(kind, &file);
+        }
+        self.reloading = Some(self.events.now() + TAKEOVER.as_nanos() as u64);
+        self.reload_done_if_answered();
+        None
+    }
+
+    /// Brings one role to the new configuration.
+    fn pass_on(&mut self, kind: Kind, file: &File) {
+        let wanted = self.wants(kind);
+        let order = ToRole::Reload { generation: self.generation };
+        let role = self.role_mut(kind);
+        if role.retiring {
+            // It stops. If there is work for it again, its next life begins with the new text.
+            return;
+        }
+        if let Some(process) = &role.process {
+            // Also one that has nothing to do any more: what goes is told and removed as by any
+            // reload, and then it stops.
+            match process.tell(&order, Some(file)) {
+                Ok(()) => role.taking_over = true,
+                Err(error) => log::error!("the {} role cannot be told: {error}", kind.word()),
             }
-            Err(error) => Some(format!("the role could not be told: {error}")),
+        } else if wanted {
+            role.respawn.forgive();
+            // Between two lives, the next one starts with the new text.
+            if role.start_at.is_none() || !kind.is_essential() {
+                role.start_at = Some(0);
+            }
+        } else {
+            role.start_at = None;
+            if role.died {
+                self.clean_up(kind);
+            }
         }
     }
 
-    /// The role has taken the new configuration over, or there is nothing to wait for.
-    pub(super) fn reload_done(&mut self) {
+    /// A role has taken the new configuration over, or will when it starts.
+    pub(super) fn taken_over(&mut self, kind: Kind) {
+        let role = self.role_mut(kind);
+        if !std::mem::take(&mut role.taking_over) {
+            return;
+        }
+        if role.runs() && !self.wants(kind) {
+            self.retire(kind);
+        }
+        self.reload_done_if_answered();
+    }
+
+    fn reload_done_if_answered(&mut self) {
+        if self.reloading.is_some() && !self.roles.iter().any(|role| role.taking_over) {
+            self.reload_done();
+        }
+    }
+
+    /// Another reload may be tried now.
+    pub(super) fn reload_took_too_long(&mut self) {
+        for role in &mut self.roles {
+            if std::mem::take(&mut role.taking_over) {
+                let word = role.kind.word();
+                log::error!("the {word} role has not taken the new configuration over");
+            }
+        }
+        self.reload_done();
+    }
+
+    /// There is nothing (more) to wait for.
+    fn reload_done(&mut self) {
         self.reloading = None;
         self.touch_reload_file(false);
         crate::systemd::ready();

@@ -6,14 +6,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use failover::Launch;
-use failover::launch::fd;
-use status::control::{FromRole, ToRole};
+use status::control::{FromRole, ToRole, fd};
 use sys::channel::{Channel, Incoming};
 use sys::event_loop::{EventLoop, Interest};
 use sys::process::{Child, Command, Stdio};
 
-use super::{PROCESS_NAME, ROLE_CHANNEL, ROLE_END};
+use super::PROCESS_NAME;
+use super::kind::{Kind, Sign};
 
 /// SIGKILL's number.
 const SIGKILL: i32 = 9;
@@ -21,43 +20,51 @@ const SIGKILL: i32 = 9;
 /// The hidden word by which the program knows that it is a role.
 pub(crate) const ROLE_WORD: &str = "role";
 
+/// What a role's process is given when it starts.
+pub(super) struct Birth<'a> {
+    pub(super) kind: Kind,
+    /// The launch message.
+    pub(super) launch: &'a [u8],
+    /// The state store.
+    pub(super) store: &'a File,
+    /// What `ps` calls it; `None`: like the supervisor.
+    pub(super) name: Option<&'a str>,
+    /// Whether it shares our standard output and error. In the background they are nowhere:
+    /// whoever reads ours until its end, as `$(keepalived)` does, must not wait for the role.
+    pub(super) foreground: bool,
+}
+
 /// A running role.
-pub(super) struct Role {
+pub(super) struct Process {
+    kind: Kind,
     child: Child,
     channel: Channel,
 }
 
-impl Role {
-    /// Starts the failover role. In the background its standard output and error are nowhere:
-    /// whoever reads ours until its end, as `$(keepalived)` does, must not wait for the role.
+impl Process {
+    /// Starts a role.
     ///
     /// # Errors
     /// Out of processes, descriptors or memory.
-    pub(super) fn start(
-        launch: &Launch,
-        store: &File,
-        name: Option<&str>,
-        foreground: bool,
-        events: &EventLoop,
-    ) -> io::Result<Self> {
-        let output = || if foreground { Stdio::Inherit } else { Stdio::Null };
-        let text = serde_json::to_vec(launch).map_err(io::Error::other)?;
-        let launch = sys::memfd::sealed("standfast-launch", &text)?;
+    pub(super) fn start(birth: &Birth<'_>, events: &EventLoop) -> io::Result<Self> {
+        let output = || if birth.foreground { Stdio::Inherit } else { Stdio::Null };
+        let launch = sys::memfd::sealed("standfast-launch", birth.launch)?;
         let (ours, theirs) = Channel::pair()?;
         let inherited: OwnedFd = theirs.as_fd().try_clone_to_owned()?;
         let child = Command::itself()
-            .name(name.unwrap_or(PROCESS_NAME))
-            .args([ROLE_WORD, "failover"])
+            .name(birth.name.unwrap_or(PROCESS_NAME))
+            .args([ROLE_WORD, birth.kind.word()])
             .stdout(output())
             .stderr(output())
             .descriptor(inherited, fd::CHANNEL)
-            .descriptor(store.try_clone()?.into(), fd::STORE)
+            .descriptor(birth.store.try_clone()?.into(), fd::STORE)
             .descriptor(launch.into(), fd::LAUNCH)
             .spawn()
             .map_err(|error| io::Error::other(error.to_string()))?;
-        events.register(&ours, ROLE_CHANNEL, Interest::Readable)?;
-        events.register(&child, ROLE_END, Interest::Readable)?;
-        Ok(Self { child, channel: ours })
+        let kind = birth.kind;
+        events.register(&ours, kind.token(Sign::Message), Interest::Readable)?;
+        events.register(&child, kind.token(Sign::End), Interest::Readable)?;
+        Ok(Self { kind, child, channel: ours })
     }
 
     pub(super) fn id(&self) -> u32 {
@@ -71,7 +78,9 @@ impl Role {
             match self.channel.receive() {
                 Ok(Incoming::Message { bytes, .. }) => match serde_json::from_slice(&bytes) {
                     Ok(message) => out.push(message),
-                    Err(error) => log::warn!("the role says something unknown: {error}"),
+                    Err(error) => {
+                        log::warn!("the {} role says something unknown: {error}", self.kind.word());
+                    }
                 },
                 Ok(Incoming::Empty) => return out,
                 Ok(Incoming::Closed) | Err(_) => {
@@ -95,7 +104,7 @@ impl Role {
 
     pub(super) fn kill(&self) {
         if let Err(error) = self.child.signal(SIGKILL) {
-            log::error!("cannot kill the role: {error}");
+            log::error!("cannot kill the {} role: {error}", self.kind.word());
         }
     }
 
@@ -116,7 +125,7 @@ impl Role {
         };
         let deadline = own.now() + limit.as_nanos() as u64;
         let mut ready = Vec::new();
-        if own.register(&self.child, ROLE_END, Interest::Readable).is_ok() {
+        if own.register(&self.child, self.kind.token(Sign::End), Interest::Readable).is_ok() {
             while ready.is_empty() && own.now() < deadline {
                 if own.wait(Some(deadline), &mut ready).is_err() {
                     break;

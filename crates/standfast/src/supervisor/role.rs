@@ -1,0 +1,142 @@
+//! A role over its lives: its process while it has one, its state store and pid file, and when it
+//! is started, started again, or killed.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use status::control::ToRole;
+use sys::event_loop::EventLoop;
+use sys::pidfile::PidFile;
+
+use super::kind::Kind;
+use super::process::Process;
+use super::respawn::Respawn;
+
+/// A role, whether it runs or not.
+pub(super) struct Role {
+    pub(super) kind: Kind,
+    /// The state that a next life goes on with.
+    pub(super) store: File,
+    pub(super) process: Option<Process>,
+    pid_file: Option<PidFile>,
+    pub(super) respawn: Respawn,
+    /// When it is to be started.
+    pub(super) start_at: Option<u64>,
+    /// When a process that was told to stop is killed.
+    pub(super) kill_at: Option<u64>,
+    /// It was given a new configuration and has not answered yet.
+    pub(super) taking_over: bool,
+    /// There is nothing for it to do any more: it was told to stop while the daemon goes on.
+    pub(super) retiring: bool,
+    /// It has done its work since it was first wanted.
+    pub(super) ready: bool,
+    /// It said that it cannot work here.
+    pub(super) hopeless: bool,
+    /// Its last process died, and what it had put into the kernel may still be there.
+    pub(super) died: bool,
+    /// Its line for the service manager.
+    pub(super) status: String,
+}
+
+impl Role {
+    /// A role that does not run.
+    ///
+    /// # Errors
+    /// Out of descriptors or memory.
+    pub(super) fn new(kind: Kind) -> io::Result<Self> {
+        Ok(Self {
+            kind,
+            store: sys::memfd::create("standfast-state")?,
+            process: None,
+            pid_file: None,
+            respawn: Respawn::new(kind.is_essential()),
+            start_at: None,
+            kill_at: None,
+            taking_over: false,
+            retiring: false,
+            ready: false,
+            hopeless: false,
+            died: false,
+            status: String::new(),
+        })
+    }
+
+    /// Whether it has a process.
+    pub(super) fn runs(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Its process runs from now on.
+    pub(super) fn born(&mut self, process: Process, pid_file: &Path) {
+        let id = process.id();
+        log::info!("Starting {} child process, pid={id}", self.kind.child_name());
+        match &mut self.pid_file {
+            Some(file) => {
+                if let Err(error) = file.set(id) {
+                    log::warn!("pid file {}: {error}", pid_file.display());
+                }
+            }
+            None => match PidFile::create(pid_file, id) {
+                Ok(file) => self.pid_file = Some(file),
+                Err(error) => log::warn!("pid file {}: {error}", pid_file.display()),
+            },
+        }
+        self.process = Some(process);
+        self.start_at = None;
+        self.died = false;
+        self.hopeless = false;
+    }
+
+    /// Says something to its process, if it has one.
+    pub(super) fn tell(&self, what: &ToRole) {
+        if let Some(process) = &self.process
+            && let Err(error) = process.tell(what, None)
+        {
+            log::warn!("the {} role does not listen: {error}", self.kind.word());
+        }
+    }
+
+    /// Tells its process to stop and gives it so much time.
+    pub(super) fn stop(&mut self, patience: Duration, events: &EventLoop) {
+        self.start_at = None;
+        if self.process.is_none() {
+            return;
+        }
+        // One that cannot work here ends by itself, and may be gone already.
+        if !self.hopeless {
+            self.tell(&ToRole::Stop);
+        }
+        self.kill_at = Some(events.now() + patience.as_nanos() as u64);
+    }
+
+    /// Kills its process if the time for that has come.
+    pub(super) fn kill_if_due(&mut self, now: u64) {
+        if self.kill_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.kill_at = None;
+        if let Some(process) = &self.process {
+            log::error!("the {} role does not stop; it is killed", self.kind.word());
+            process.kill();
+        }
+    }
+
+    /// After a planned end while the daemon goes on: as if it had never run.
+    pub(super) fn rest(&mut self) {
+        self.pid_file = None;
+        if let Err(error) = self.store.set_len(0) {
+            log::warn!("state store of the {} role: {error}", self.kind.word());
+        }
+        self.respawn = Respawn::new(self.kind.is_essential());
+        self.retiring = false;
+        self.ready = false;
+        self.status.clear();
+    }
+
+    /// Removes the pid file.
+    pub(super) fn forget_pid(&mut self) {
+        self.pid_file = None;
+    }
+}
