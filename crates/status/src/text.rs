@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use crate::snapshot::{Instance, Peer, State, Term};
 use crate::{Snapshot, Timestamp};
 
+pub mod balancing;
+
 /// How many events of an instance `explain` shows.
 const HISTORY_SHOWN: usize = 12;
 
