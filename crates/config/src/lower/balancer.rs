@@ -186,7 +186,7 @@ impl Context<'_> {
         let (ip, _) = self.ip_token(token, "the address", &[4, 6])?;
         let port = match words.get(1) {
             None => 0,
-            Some(token) => self.port(token, 1)?,
+            Some(token) => self.port(token, 0)?,
         };
         if let Some(extra) = words.get(2) {
             self.report(
@@ -324,20 +324,20 @@ impl Context<'_> {
                     d.sorry = read.map(|address| (address, item.line_span)).or(d.sorry);
                 }
             }
-            "sorry_server_inhibit" => {
+            name @ ("sorry_server_inhibit" | "sorry_server_lvs_method") => {
                 if d.sorry.is_none() {
                     self.report(
                         Diagnostic::error(
                             Language::Conflict,
-                            "`sorry_server_inhibit` comes without a `sorry_server` above it",
+                            format!("`{name}` comes without a `sorry_server` above it"),
                         )
                         .at(item.keyword.span, "ignored"),
                     );
+                } else if name == "sorry_server_inhibit" {
+                    d.sorry_inhibit = true;
+                } else {
+                    d.sorry_forwarding = self.forwarding(item, keyword).or(d.sorry_forwarding);
                 }
-                d.sorry_inhibit = d.sorry.is_some();
-            }
-            "sorry_server_lvs_method" => {
-                d.sorry_forwarding = self.forwarding(item, keyword).or(d.sorry_forwarding);
             }
             _ => return false,
         }

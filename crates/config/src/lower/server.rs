@@ -141,7 +141,7 @@ impl Context<'_> {
         }
         let port = match words.get(1) {
             None => 0,
-            Some(token) => self.port(token, 1)?,
+            Some(token) => self.port(token, 0)?,
         };
         Some((Host::Name(first.trim_end_matches('.').to_ascii_lowercase()), port))
     }
