@@ -20,6 +20,7 @@ mod engine;
 pub mod event;
 mod fifo;
 mod jobs;
+pub mod mail;
 pub mod oneshot;
 mod pipes;
 pub mod process;
