@@ -15,8 +15,8 @@ pub struct Destination {
     pub weight: u32,
     /// With so many connections the destination counts as overloaded; 0 is never.
     pub upper: u32,
-    /// With fewer it is no longer; 0 is three quarters of `upper`. At most `upper`, unless that
-    /// is 0.
+    /// With fewer it is no longer; 0 is three quarters of `upper`. The kernel refuses one above
+    /// `upper` with `ERANGE`.
     pub lower: u32,
 }
 

@@ -2,7 +2,7 @@
 //! be. For tests of this crate and of those above it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use nix::errno::Errno;
 
@@ -153,6 +153,9 @@ impl FakeIpvs {
                 if entry.get(address).is_some() {
                     return Err(Errno::EEXIST);
                 }
+                if !is_unicast(*address) {
+                    return Err(Errno::EINVAL);
+                }
             }
             Request::SetDestination(key, address, destination) => {
                 let entry = self.entry(key)?;
@@ -266,6 +269,14 @@ impl FakeIpvs {
     fn question(&mut self) -> Result<(), KernelError> {
         self.counts.questions += 1;
         self.unanswered.clone().map_or(Ok(()), Err)
+    }
+}
+
+/// What the kernel takes for the address of one machine that packets can be sent to.
+fn is_unicast(address: SocketAddr) -> bool {
+    match address.ip() {
+        IpAddr::V4(ip) => !ip.is_multicast() && !ip.is_broadcast() && !ip.is_unspecified(),
+        IpAddr::V6(ip) => !ip.is_multicast() && !ip.is_unspecified() && !ip.is_unicast_link_local(),
     }
 }
 

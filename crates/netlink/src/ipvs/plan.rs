@@ -205,13 +205,15 @@ pub fn plan_for<'a>(
     strays: Strays,
 ) -> Plan {
     let mut plan = Plan::default();
-    for key in keys.into_iter().collect::<BTreeSet<_>>() {
-        match desired.get(key) {
-            Some(wanted) => {
-                plan.want(key, wanted, observed.get(key), held.services.get(key), strays);
-            }
-            None if held.contains(key) => plan.let_go(key, observed),
-            None => {}
+    let keys: BTreeSet<_> = keys.into_iter().collect();
+    for key in &keys {
+        if let Some(wanted) = desired.get(key) {
+            plan.want(key, wanted, observed.get(key), held.services.get(key), strays);
+        }
+    }
+    for key in keys {
+        if desired.get(key).is_none() && held.contains(key) {
+            plan.let_go(key, observed);
         }
     }
     plan
