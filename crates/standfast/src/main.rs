@@ -22,10 +22,12 @@ mod systemd;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use cli::keepalived::Action;
-use cli::standfast::{Cli, Command};
+use cli::standfast::{BalancerSocket, Cli, Command, ServerAction, Which};
+use status::api::ServerOrder;
 use supervisor::kind::Kind;
 
 fn main() -> ExitCode {
@@ -42,7 +44,7 @@ fn main() -> ExitCode {
         return ExitCode::from(role::run(kind));
     }
     ExitCode::from(match name {
-        "genhash" => genhash(),
+        "genhash" => genhash(name, &args[1..]),
         "keepalived" => keepalived(name, &args[1..]),
         _ => modern(),
     })
@@ -50,6 +52,12 @@ fn main() -> ExitCode {
 
 /// Keepalived's face.
 fn keepalived(program: &str, args: &[String]) -> u8 {
+    if let Some(place) = args.iter().position(|word| word == "-T" || word == "--genhash") {
+        if place > 0 {
+            eprintln!("{}: not the first option; those before it are ignored", args[place]);
+        }
+        return genhash(&format!("{program} --genhash"), &args[place + 1..]);
+    }
     match cli::keepalived::parse(args) {
         Ok(Action::Run(options)) => supervisor::run(*options),
         Ok(Action::Test { options, log }) => check::config_test(&options, log.as_deref()),
@@ -62,7 +70,6 @@ fn keepalived(program: &str, args: &[String]) -> u8 {
             0
         }
         Ok(Action::Help) => print(&cli::keepalived::help(program)),
-        Ok(Action::Genhash) => genhash(),
         Err(error) => {
             eprintln!("{error}\nTry '{program} --help'");
             1
@@ -101,22 +108,51 @@ fn modern() -> u8 {
             })
         }
         Command::Keywords { word } => check::keywords(word.as_deref()),
-        Command::Status { role, json } => told(client::status(&role.socket, json)),
-        Command::Explain { instance, role, json } => {
-            told(client::explain(&role.socket, &instance, json))
+        Command::Status { role, json } => told(client::status(&role.sockets(), json)),
+        Command::Explain { name, role, json } => {
+            told(client::explain(&role.sockets(), &name, json))
         }
         Command::Handover { instance, undo, role } => {
-            told(client::handover(&role.socket, &instance, undo))
+            told(client::handover(&role.sockets(), &instance, undo))
         }
-        Command::Events { instance, follow, role, json } => {
+        Command::Events { name, follow, role, json } => {
             let out = &mut std::io::stdout().lock();
-            told(
-                client::events(&role.socket, instance.as_deref(), follow, json, out)
-                    .map(|()| String::new()),
-            )
+            let printed = client::events(&role.sockets(), name.as_deref(), follow, json, out);
+            told(printed.map(|()| String::new()))
         }
+        Command::Server { action } => told(server(action)),
+        Command::Genhash { options } => genhash("standfast genhash", &options),
         Command::Demo => laboratory::demo(),
         Command::Lab { action } => laboratory::lab(action.as_ref()),
+    }
+}
+
+/// `standfast server`.
+fn server(action: ServerAction) -> Result<String, client::Error> {
+    let order = |role: &BalancerSocket, which: &Which, order: ServerOrder, wait: bool| {
+        let order = client::Order {
+            virtual_server: &which.virtual_server,
+            real_server: &which.real_server,
+            order,
+            wait,
+        };
+        client::order(&role.sockets(), &order, &mut std::io::stdout().lock())
+    };
+    match action {
+        ServerAction::List { virtual_server, role, json } => {
+            client::list(&role.sockets(), virtual_server.as_deref(), json)
+        }
+        ServerAction::Weight { which, weight, role } => {
+            order(&role, &which, ServerOrder::Weight { weight: weight.0 }, false)
+        }
+        ServerAction::Drain { which, deadline, wait, role } => {
+            let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            let deadline_ms = deadline.map(milliseconds);
+            order(&role, &which, ServerOrder::Drain { deadline_ms }, wait)
+        }
+        ServerAction::Disable { which, role } => order(&role, &which, ServerOrder::Disable, false),
+        ServerAction::Enable { which, role } => order(&role, &which, ServerOrder::Enable, false),
+        ServerAction::Retry { role } => client::retry(&role.sockets()),
     }
 }
 
@@ -133,7 +169,7 @@ fn version() -> String {
 /// The version of Keepalived whose language, options and files these are.
 const KEEPALIVED_VERSION: &str = "2.4.3";
 
-fn genhash() -> u8 {
+fn genhash(_program: &str, _args: &[String]) -> u8 {
     eprintln!("genhash comes with load balancing, which this version does not have yet");
     1
 }

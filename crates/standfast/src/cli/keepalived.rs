@@ -117,8 +117,6 @@ pub(crate) enum Action {
     Version,
     /// `-h`.
     Help,
-    /// `-T`: the remaining arguments are genhash's.
-    Genhash,
 }
 
 /// Options of a run.
@@ -177,6 +175,8 @@ pub(crate) enum Error {
     Usage(#[from] UsageError),
     #[error("Unknown sigfunc {0}: STOP, RELOAD, DATA, STATS, STATS_CLEAR or JSON")]
     Signum(String),
+    #[error("-T is an option of its own and the first: -T OPTION... or --genhash OPTION...")]
+    GenhashBundled,
 }
 
 /// Reads the arguments after the program's name.
@@ -241,7 +241,7 @@ pub(crate) fn parse(args: &[String]) -> Result<Action, Error> {
             "signum" => return signum(value.as_deref().unwrap_or("")).map(Action::Signum),
             "version" => return Ok(Action::Version),
             "help" => return Ok(Action::Help),
-            "genhash" => return Ok(Action::Genhash),
+            "genhash" => return Err(Error::GenhashBundled),
             // Addresses are always released (-X). There is no BFD to leave out, and the memory
             // checker's switches have nothing to switch.
             _ => {}

@@ -1,13 +1,14 @@
 //! `standfast COMMAND`: the modern face.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::client::DEFAULT_SOCKET;
+use crate::client::{Sockets, duration, weight};
 
-/// Keeps a service reachable: virtual IPs over a group of servers (VRRP), read from the
-/// keepalived.conf that you have.
+/// Keeps a service reachable: virtual IPs over a group of servers (VRRP) and load balancing with
+/// health checks (IPVS), read from the keepalived.conf that you have.
 ///
 /// Called by the name keepalived, it takes Keepalived's own options.
 #[derive(Debug, Parser)]
@@ -60,20 +61,20 @@ pub(crate) enum Command {
         /// A keyword or a part of one
         word: Option<String>,
     },
-    /// Show who is master and what needs attention
+    /// Show who is master, what is balanced, and what needs attention
     Status {
         #[command(flatten)]
-        role: RoleSocket,
+        role: RoleSockets,
         /// Print the whole state as JSON
         #[arg(long)]
         json: bool,
     },
-    /// Tell why an instance is what it is
+    /// Tell why an instance, a virtual server or a real server is what it is
     Explain {
-        /// The vrrp_instance
-        instance: String,
+        /// The vrrp_instance, or a server as 198.51.100.1:80
+        name: String,
         #[command(flatten)]
-        role: RoleSocket,
+        role: RoleSockets,
         /// Print it as JSON
         #[arg(long)]
         json: bool,
@@ -86,20 +87,36 @@ pub(crate) enum Command {
         #[arg(long)]
         undo: bool,
         #[command(flatten)]
-        role: RoleSocket,
+        role: FailoverSocket,
     },
     /// Show what happened, with causes
     Events {
-        /// Only about this vrrp_instance or sync group
-        instance: Option<String>,
+        /// Only about this instance, sync group or server
+        name: Option<String>,
         /// Go on showing what happens
         #[arg(short, long)]
         follow: bool,
         #[command(flatten)]
-        role: RoleSocket,
+        role: RoleSockets,
         /// One JSON value a line
         #[arg(long)]
         json: bool,
+    },
+    /// List and steer the servers behind virtual servers, without editing files
+    ///
+    /// A virtual server is called 198.51.100.1:80, tcp:198.51.100.1:80, fwmark:3 or by its group;
+    /// a real server 10.0.0.2:80, 10.0.0.2 or by its DNS name; `all` is every one. Orders survive
+    /// a restart and a reload, until `enable`.
+    Server {
+        #[command(subcommand)]
+        action: ServerAction,
+    },
+    /// Print the digest of a page, for HTTP_GET (the options are genhash's)
+    #[command(disable_help_flag = true)]
+    Genhash {
+        /// genhash's options
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
     },
     /// A failover before your eyes, in network namespaces (under a minute)
     Demo,
@@ -122,12 +139,124 @@ pub(crate) enum LabAction {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServerAction {
+    /// Show real servers: state, weight, connections, what is wrong
+    List {
+        /// Only this virtual server
+        virtual_server: Option<String>,
+        #[command(flatten)]
+        role: BalancerSocket,
+        /// Print the state as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give a real server another weight
+    Weight {
+        #[command(flatten)]
+        which: Which,
+        /// The weight, or `default` for the configured one
+        #[arg(value_parser = Weight::read)]
+        weight: Weight,
+        #[command(flatten)]
+        role: BalancerSocket,
+    },
+    /// Give a real server no new connections; it goes when the last one ends
+    Drain {
+        #[command(flatten)]
+        which: Which,
+        /// Take it out after this time in any case (30s, 5m, 1h)
+        #[arg(long, value_name = "TIME", value_parser = duration)]
+        deadline: Option<Duration>,
+        /// Show the open connections and end when it is done
+        #[arg(long)]
+        wait: bool,
+        #[command(flatten)]
+        role: BalancerSocket,
+    },
+    /// Take a real server out at once
+    Disable {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        role: BalancerSocket,
+    },
+    /// End every order: the server is what configuration and checks say
+    Enable {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        role: BalancerSocket,
+    },
+    /// Look for IPVS in the kernel again, and compare its table now
+    Retry {
+        #[command(flatten)]
+        role: BalancerSocket,
+    },
+}
+
+/// The real server that is meant.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Which {
+    /// The virtual server, or `all`
+    pub(crate) virtual_server: String,
+    /// The real server, or `all`
+    pub(crate) real_server: String,
+}
+
+/// A weight as it is ordered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Weight(pub(crate) Option<u32>);
+
+impl Weight {
+    fn read(text: &str) -> Result<Self, String> {
+        weight(text).map(Self)
+    }
+}
+
 /// The daemon to ask.
 #[derive(Debug, clap::Args)]
-pub(crate) struct RoleSocket {
-    /// Socket of the daemon
-    #[arg(long, default_value = DEFAULT_SOCKET, env = "STANDFAST_SOCKET", value_name = "PATH")]
-    pub(crate) socket: PathBuf,
+pub(crate) struct RoleSockets {
+    /// Socket of the VRRP part [default: /run/standfast/failover.sock]
+    #[arg(long, env = "STANDFAST_SOCKET", value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Socket of the balancing part [default: /run/standfast/balancer.sock]
+    #[arg(long, env = "STANDFAST_BALANCER_SOCKET", value_name = "PATH")]
+    balancer_socket: Option<PathBuf>,
+}
+
+impl RoleSockets {
+    pub(crate) fn sockets(&self) -> Sockets {
+        Sockets::new(self.socket.clone(), self.balancer_socket.clone())
+    }
+}
+
+/// The daemon to ask about virtual routers.
+#[derive(Debug, clap::Args)]
+pub(crate) struct FailoverSocket {
+    /// Socket of the VRRP part [default: /run/standfast/failover.sock]
+    #[arg(long, env = "STANDFAST_SOCKET", value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+impl FailoverSocket {
+    pub(crate) fn sockets(&self) -> Sockets {
+        Sockets::new(self.socket.clone(), None)
+    }
+}
+
+/// The daemon to ask about virtual servers.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BalancerSocket {
+    /// Socket of the balancing part [default: /run/standfast/balancer.sock]
+    #[arg(long, env = "STANDFAST_BALANCER_SOCKET", value_name = "PATH")]
+    balancer_socket: Option<PathBuf>,
+}
+
+impl BalancerSocket {
+    pub(crate) fn sockets(&self) -> Sockets {
+        Sockets::new(None, self.balancer_socket.clone())
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
