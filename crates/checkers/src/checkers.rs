@@ -1,9 +1,23 @@
-//! All checks of a process: starts them when they are due, takes their results, tells what changed.
+//! All checks of a process: starts each look when it is due, takes its result, tells what changed.
+//!
+//! One task waits for the earliest look of all checks; each look is a short task of its own. So a
+//! check that waits costs an entry in a queue and no timer.
 
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::future::Future;
+use std::rc::{Rc, Weak};
+
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::{AbortHandle, spawn_local};
+use tokio::time::{Instant, sleep_until};
 
-use crate::outcome::{CheckStatus, Event};
-use crate::spec::{CheckId, CheckSpec};
+use crate::outcome::{Change, CheckStatus, Event, Failure, State, Success, Weight};
+use crate::schedule::{Schedule, Verdict};
+use crate::spec::{Check, CheckId, CheckSpec, Kind};
+use crate::{bfd, dns, file, http, misc, ping, smtp, tcp, tls, udp};
 
 /// What all checks share.
 #[derive(Debug, Default)]
@@ -13,53 +27,408 @@ pub struct Environment {
 }
 
 /// All checks of a process. Everything ends when it is dropped.
-#[derive(Debug)]
 pub struct Checkers {
-    _events: UnboundedSender<Event>,
+    inner: Rc<RefCell<Inner>>,
+    driver: AbortHandle,
+}
+
+struct Inner {
+    /// The same, for tasks.
+    this: Weak<RefCell<Inner>>,
+    events: UnboundedSender<Event>,
+    checks: HashMap<CheckId, Running>,
+    due: BTreeSet<(Instant, CheckId)>,
+    /// Until when the driver sleeps; `None`: until it is woken.
+    asleep_until: Option<Instant>,
+    wake: Rc<Notify>,
+    random: fastrand::Rng,
+    files: HashMap<Box<str>, i64>,
+    sessions: HashMap<Box<str>, bool>,
+    shared: Rc<Shared>,
+}
+
+/// What looks need beside their check.
+struct Shared {
+    tls: tls::Clients,
+    processes: misc::Undertaker,
+    ping: ping::Access,
+}
+
+struct Running {
+    check: Rc<Check>,
+    schedule: Schedule,
+    look: Option<AbortHandle>,
+    weight: Option<Weight>,
+    last: Option<(Instant, Result<Success, Failure>)>,
+    failures: u32,
+    runs: u64,
+    failed: u64,
+    /// The last look could not be made.
+    hindered: bool,
 }
 
 impl Checkers {
-    /// No checks yet. Must be called inside a `LocalSet` of a tokio runtime with I/O and time;
-    /// events are sent to `events`.
+    /// No checks yet. Events are sent to `events`.
+    ///
+    /// # Panics
+    /// Outside a `LocalSet` of a tokio runtime that has I/O and time.
     pub fn new(events: UnboundedSender<Event>, environment: Environment) -> Self {
-        let _ = environment;
-        Self { _events: events }
+        let wake = Rc::new(Notify::new());
+        let shared = Shared {
+            tls: tls::Clients::default(),
+            processes: misc::Undertaker::new(),
+            ping: ping::Access::default(),
+        };
+        let inner = Rc::new_cyclic(|this| {
+            RefCell::new(Inner {
+                this: this.clone(),
+                events,
+                checks: HashMap::new(),
+                due: BTreeSet::new(),
+                asleep_until: None,
+                wake: wake.clone(),
+                random: environment.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
+                files: HashMap::new(),
+                sessions: HashMap::new(),
+                shared: Rc::new(shared),
+            })
+        });
+        let driver = spawn_local(drive(Rc::downgrade(&inner), wake)).abort_handle();
+        Self { inner, driver }
     }
 
     /// Begins a check. One that runs under the same id is replaced without a word.
     pub fn start(&self, spec: CheckSpec) {
-        let _ = spec;
+        self.inner.borrow_mut().start(spec);
     }
 
-    /// Ends a check: no event of it comes any more.
+    /// Ends a check: no event of it comes any more. Its script, if one runs, is terminated.
     pub fn stop(&self, id: CheckId) {
-        let _ = id;
+        self.inner.borrow_mut().stop(id);
     }
 
-    /// `ha_suspend`: does not look until it is resumed. Its state stays as it is.
+    /// `ha_suspend`: the check does not look until it is resumed. Its state stays as it is.
     pub fn suspend(&self, id: CheckId) {
-        let _ = id;
+        self.inner.borrow_mut().suspend(id);
     }
 
-    /// Looks again, first within the warm-up.
+    /// The check looks again, first within its warm-up.
     pub fn resume(&self, id: CheckId) {
-        let _ = id;
+        self.inner.borrow_mut().resume(id);
     }
 
-    /// A tracked file has this value now. Told again for a file that new checks watch: the last
-    /// value of each file is remembered.
+    /// A tracked file has this value now. The last value of each file is remembered for checks that
+    /// start later.
     pub fn file_value(&self, name: &str, value: i64) {
-        let _ = (name, value);
+        let mut inner = self.inner.borrow_mut();
+        inner.files.insert(name.into(), value);
+        inner.told(|kind| matches!(kind, Kind::File(check) if &*check.file == name));
     }
 
     /// A BFD session is up or down now. Remembered, as the values of files.
     pub fn bfd_state(&self, name: &str, up: bool) {
-        let _ = (name, up);
+        let mut inner = self.inner.borrow_mut();
+        inner.sessions.insert(name.into(), up);
+        inner.told(|kind| matches!(kind, Kind::Bfd(check) if &*check.session == name));
     }
 
     /// How a check stands; `None` if there is none of that id.
     pub fn status(&self, id: CheckId) -> Option<CheckStatus> {
-        let _ = id;
-        None
+        let inner = self.inner.borrow();
+        let running = inner.checks.get(&id)?;
+        Some(CheckStatus {
+            state: running.schedule.state(),
+            failures: running.failures,
+            runs: running.runs,
+            failed: running.failed,
+            last: running.last.clone(),
+            next: running.schedule.poll_timeout().filter(|_| !running.check.kind.is_told()),
+            suspended: running.schedule.is_suspended(),
+        })
+    }
+}
+
+impl Drop for Checkers {
+    fn drop(&mut self) {
+        self.driver.abort();
+        for running in self.inner.borrow_mut().checks.values_mut() {
+            running.end_look();
+        }
+    }
+}
+
+impl fmt::Debug for Checkers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checkers").field("checks", &self.inner.borrow().checks.len()).finish()
+    }
+}
+
+/// Waits for the earliest look, until the checks are dropped.
+async fn drive(inner: Weak<RefCell<Inner>>, wake: Rc<Notify>) {
+    loop {
+        let next = {
+            let Some(inner) = inner.upgrade() else { return };
+            inner.borrow_mut().look_where_due(Instant::now())
+        };
+        match next {
+            Some(at) => tokio::select! {
+                () = sleep_until(at) => {}
+                () = wake.notified() => {}
+            },
+            None => wake.notified().await,
+        }
+    }
+}
+
+impl Inner {
+    fn start(&mut self, spec: CheckSpec) {
+        self.stop(spec.id);
+        let now = Instant::now();
+        let schedule = Schedule::new(spec.check.schedule, spec.start, self.random.f64(), now);
+        let is_told = spec.check.kind.is_told();
+        self.checks.insert(
+            spec.id,
+            Running {
+                check: spec.check,
+                schedule,
+                look: None,
+                weight: None,
+                last: None,
+                failures: 0,
+                runs: 0,
+                failed: 0,
+                hindered: false,
+            },
+        );
+        if is_told {
+            self.hear(spec.id);
+        } else {
+            self.enqueue(spec.id);
+        }
+    }
+
+    fn stop(&mut self, id: CheckId) {
+        if let Some(mut running) = self.checks.remove(&id) {
+            running.end_look();
+            if let Some(at) = running.schedule.poll_timeout() {
+                self.due.remove(&(at, id));
+            }
+        }
+    }
+
+    fn suspend(&mut self, id: CheckId) {
+        if let Some(running) = self.checks.get_mut(&id) {
+            running.end_look();
+            if let Some(at) = running.schedule.poll_timeout() {
+                self.due.remove(&(at, id));
+            }
+            running.schedule.suspend();
+        }
+    }
+
+    fn resume(&mut self, id: CheckId) {
+        let spread = self.random.f64();
+        let Some(running) = self.checks.get_mut(&id) else { return };
+        if running.schedule.is_suspended() {
+            running.schedule.resume(spread, Instant::now());
+            if running.check.kind.is_told() {
+                self.hear(id);
+            } else {
+                self.enqueue(id);
+            }
+        }
+    }
+
+    /// Puts a check into the queue; wakes the driver if that is sooner than it would wake.
+    fn enqueue(&mut self, id: CheckId) {
+        let Some(at) = self.checks.get(&id).and_then(|running| running.schedule.poll_timeout())
+        else {
+            return;
+        };
+        self.due.insert((at, id));
+        if self.asleep_until.is_none_or(|until| at < until) {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Starts the looks that are due; returns when the next one is.
+    fn look_where_due(&mut self, now: Instant) -> Option<Instant> {
+        while let Some(&(at, id)) = self.due.first()
+            && at <= now
+        {
+            self.due.pop_first();
+            if let Some(running) = self.checks.get_mut(&id)
+                && let Some(step) = running.schedule.handle_timeout(now)
+            {
+                let look = Look { id, inner: self.this.clone() };
+                running.look = look.begin(&running.check, step as usize, &self.shared);
+            }
+        }
+        self.asleep_until = self.due.first().map(|&(at, _)| at);
+        self.asleep_until
+    }
+
+    /// A look has ended.
+    fn finish(&mut self, id: CheckId, result: Result<Success, Failure>, now: Instant) {
+        let Some(running) = self.checks.get_mut(&id) else { return };
+        running.look = None;
+        let change = running.take_result(result, now);
+        self.enqueue(id);
+        self.tell(id, now, change);
+    }
+
+    /// Takes what others tell about the checks that wait for it.
+    fn told(&mut self, concerned: impl Fn(&Kind) -> bool) {
+        let mut ids: Vec<CheckId> = self
+            .checks
+            .iter()
+            .filter(|(_, running)| concerned(&running.check.kind))
+            .map(|(id, _)| *id)
+            .collect();
+        ids.sort_unstable();
+        for id in ids {
+            self.hear(id);
+        }
+    }
+
+    /// Judges a check by what was told last, if anything was.
+    fn hear(&mut self, id: CheckId) {
+        let Some(running) = self.checks.get_mut(&id) else { return };
+        let result = match &running.check.kind {
+            Kind::File(check) => {
+                self.files.get(&check.file).map(|value| file::judge(check, *value))
+            }
+            Kind::Bfd(check) => self.sessions.get(&check.session).map(|up| bfd::judge(check, *up)),
+            _ => None,
+        };
+        let Some(result) = result else { return };
+        if running.schedule.is_suspended() {
+            return;
+        }
+        let now = Instant::now();
+        let change = running.take_told(result, now);
+        self.tell(id, now, change);
+    }
+
+    fn tell(&self, id: CheckId, at: Instant, change: Option<Change>) {
+        if let Some(change) = change {
+            // Nobody listens any more: the owner is about to drop us.
+            let _ = self.events.send(Event { id, at, change });
+        }
+    }
+}
+
+impl Running {
+    fn end_look(&mut self) {
+        if let Some(look) = self.look.take() {
+            look.abort();
+        }
+    }
+
+    /// The result of a look: what changes by it.
+    fn take_result(&mut self, result: Result<Success, Failure>, now: Instant) -> Option<Change> {
+        if let Err(failure) = &result
+            && failure.cause.is_ours()
+        {
+            self.schedule.hindered(now);
+            let first = !std::mem::replace(&mut self.hindered, true);
+            let change = first.then(|| Change::Hindered(failure.clone()));
+            self.last = Some((now, result));
+            return change;
+        }
+        self.hindered = false;
+        let verdict = self.schedule.handle_result(result.is_ok(), now);
+        self.keep(result, verdict, now)
+    }
+
+    /// What others told: there are no retries.
+    fn take_told(&mut self, result: Result<Success, Failure>, now: Instant) -> Option<Change> {
+        let verdict = self.schedule.handle_told(result.is_ok());
+        self.keep(result, verdict, now)
+    }
+
+    fn keep(
+        &mut self,
+        result: Result<Success, Failure>,
+        verdict: Verdict,
+        now: Instant,
+    ) -> Option<Change> {
+        self.runs += 1;
+        let weight = match &result {
+            Ok(success) => {
+                self.failures = 0;
+                success.weight
+            }
+            Err(_) => {
+                self.failed += 1;
+                self.failures = self.failures.saturating_add(1);
+                // A forgiven failure says nothing new about the weight.
+                if matches!(verdict, Verdict::Attempt { .. }) { self.weight } else { None }
+            }
+        };
+        let reweighted = std::mem::replace(&mut self.weight, weight) != weight;
+        let change = match (&result, verdict) {
+            (Ok(success), Verdict::Up) => Some(Change::Up(success.clone())),
+            (Ok(success), _) if reweighted && self.schedule.state() == State::Up => {
+                Some(Change::Weight(success.clone()))
+            }
+            (Err(failure), Verdict::Down { retries }) => {
+                Some(Change::Down { failure: failure.clone(), retries })
+            }
+            (Err(failure), Verdict::Attempt { number }) => Some(Change::Attempt {
+                number,
+                of: self.check.schedule.retry,
+                failure: failure.clone(),
+            }),
+            _ => None,
+        };
+        self.last = Some((now, result));
+        change
+    }
+}
+
+/// One look of a check, and where its result goes.
+struct Look {
+    id: CheckId,
+    inner: Weak<RefCell<Inner>>,
+}
+
+impl Look {
+    /// Starts it. Each kind is a task of its own type, so that the small ones are small.
+    fn begin(self, check: &Rc<Check>, step: usize, shared: &Rc<Shared>) -> Option<AbortHandle> {
+        /// A task that runs `$look` with what the check's kind holds.
+        macro_rules! task {
+            ($kind:ident, |$held:ident, $shared:ident| $look:expr) => {{
+                let (check, $shared) = (check.clone(), shared.clone());
+                Some(self.spawn(async move {
+                    match &check.kind {
+                        Kind::$kind($held) => Some($look.await),
+                        _ => None,
+                    }
+                }))
+            }};
+        }
+        match &check.kind {
+            Kind::Tcp(_) => task!(Tcp, |target, _shared| tcp::run(target)),
+            Kind::Udp(_) => task!(Udp, |udp, _shared| udp::run(udp)),
+            Kind::Ping(_) => task!(Ping, |target, shared| ping::run(target, &shared.ping)),
+            Kind::Http(_) => task!(Http, |http, shared| http::run(http, step, &shared.tls)),
+            Kind::Smtp(_) => task!(Smtp, |smtp, _shared| smtp::run(smtp)),
+            Kind::Dns(_) => task!(Dns, |dns, _shared| dns::run(dns)),
+            Kind::Misc(_) => task!(Misc, |misc, shared| misc::run(misc, &shared.processes)),
+            Kind::File(_) | Kind::Bfd(_) => None,
+        }
+    }
+
+    fn spawn(
+        self,
+        look: impl Future<Output = Option<Result<Success, Failure>>> + 'static,
+    ) -> AbortHandle {
+        let task = async move {
+            if let (Some(result), Some(inner)) = (look.await, self.inner.upgrade()) {
+                inner.borrow_mut().finish(self.id, result, Instant::now());
+            }
+        };
+        spawn_local(task).abort_handle()
     }
 }

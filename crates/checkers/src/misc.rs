@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
+use notify::event::Outcome;
+use notify::process::{Bond, Child, GroupSignal};
 use notify::settings::ScriptCommand;
+use sys::readiness::Readiness;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::spawn_local;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::outcome::Seconds;
+use crate::outcome::{Detail, Failure, Seconds, Success, Weight};
 
 /// A `MISC_CHECK`.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,8 +27,13 @@ pub struct Misc {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScriptFailure {
     /// Its exit status.
-    #[error("exit status {0}, wanted 0")]
-    Exited(i32),
+    #[error("exit status {status}, wanted 0{}", if *.dynamic { " or 2-255" } else { "" })]
+    Exited {
+        /// 1..=255.
+        status: i32,
+        /// `misc_dynamic`.
+        dynamic: bool,
+    },
     /// It ended by a signal that was not ours.
     #[error("ended by signal {0}")]
     Signalled(i32),
@@ -35,4 +46,131 @@ pub enum ScriptFailure {
     /// It could not be started: the system's reason, and a hint.
     #[error("not started: {0}")]
     NotStarted(String),
+}
+
+/// Runs the script to its end, or until its time is over.
+pub(crate) async fn run(check: &Misc, undertaker: &Undertaker) -> Result<Success, Failure> {
+    let began = Instant::now();
+    let fail = |failure: ScriptFailure| Err(Failure::local(failure, began.elapsed()));
+    let script = match undertaker.start(&check.command) {
+        Ok(script) => script,
+        Err(reason) => return fail(ScriptFailure::NotStarted(reason)),
+    };
+    // A script whose time is over is dropped here: the undertaker ends it, we need not wait.
+    let Ok(outcome) = timeout_at(began + check.timeout, script.outcome()).await else {
+        return fail(ScriptFailure::TimedOut { within: check.timeout });
+    };
+    match outcome {
+        Outcome::Exited(status) => match judge(status, check.dynamic) {
+            Some(weight) => {
+                Ok(Success { detail: Detail::Exited(status), weight, took: began.elapsed() })
+            }
+            None => fail(ScriptFailure::Exited { status, dynamic: check.dynamic }),
+        },
+        Outcome::Signalled(signal) => fail(ScriptFailure::Signalled(signal)),
+        // Time is our business here, and it was started.
+        Outcome::TimedOut => fail(ScriptFailure::TimedOut { within: check.timeout }),
+        Outcome::NotStarted(reason) => fail(ScriptFailure::NotStarted(reason)),
+    }
+}
+
+/// What an exit status says: `None` for failed, otherwise the weight, if it says one.
+fn judge(status: i32, dynamic: bool) -> Option<Option<Weight>> {
+    match (status, dynamic) {
+        (0, _) => Some(None),
+        (2..=255, true) => Some(Some(Weight::Set(status.unsigned_abs() - 2))),
+        _ => None,
+    }
+}
+
+/// Starts scripts, and sees to the end of those that nobody waits for any more: a script whose
+/// check is stopped is terminated, killed 2 s later, and reaped in any case.
+#[derive(Debug)]
+pub(crate) struct Undertaker {
+    orphans: UnboundedSender<Process>,
+}
+
+/// From SIGTERM to SIGKILL.
+const KILL_AFTER: Duration = Duration::from_secs(2);
+
+impl Undertaker {
+    /// Inside a `LocalSet` only. It works until it is dropped and all its scripts have ended.
+    pub(crate) fn new() -> Self {
+        let (orphans, mut incoming) = unbounded_channel::<Process>();
+        spawn_local(async move {
+            while let Some(process) = incoming.recv().await {
+                spawn_local(process.end());
+            }
+        });
+        Self { orphans }
+    }
+
+    fn start(&self, command: &ScriptCommand) -> Result<Script, String> {
+        let child = Child::spawn(command, Bond::Tied)?;
+        match Readiness::new(&child) {
+            Ok(end) => {
+                let process = Process { child, end };
+                Ok(Script { process: Some(process), orphans: self.orphans.clone() })
+            }
+            Err(error) => {
+                child.signal_group(GroupSignal::Kill);
+                child.reap();
+                Err(format!("{}: cannot wait for it: {error}", command.program.display()))
+            }
+        }
+    }
+}
+
+/// A script that runs.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    end: Readiness,
+}
+
+impl Process {
+    async fn ended(&self) {
+        // Without a runtime nobody waits.
+        let _ = self.end.readable().await;
+    }
+
+    /// Ends it and everything that it has started.
+    async fn end(self) {
+        self.child.signal_group(GroupSignal::Terminate);
+        let _ = timeout(KILL_AFTER, self.ended()).await;
+        // What ignored SIGTERM goes too. It is not reaped yet, so that the number still names this
+        // group and no other.
+        self.child.signal_group(GroupSignal::Kill);
+        self.ended().await;
+        self.child.reap();
+    }
+}
+
+/// A script that somebody waits for. Dropped before its end, it is the undertaker's.
+struct Script {
+    process: Option<Process>,
+    orphans: UnboundedSender<Process>,
+}
+
+impl Script {
+    /// Waits for its end and takes its result.
+    async fn outcome(mut self) -> Outcome {
+        if let Some(process) = &self.process {
+            process.ended().await;
+        }
+        // It was there a moment ago; nobody else takes it.
+        self.process.take().map_or(Outcome::TimedOut, |process| process.child.reap())
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.child.signal_group(GroupSignal::Terminate);
+            if let Err(process) = self.orphans.send(process) {
+                // Everything ends; who has become our parent's child is reaped by it.
+                process.0.child.signal_group(GroupSignal::Kill);
+            }
+        }
+    }
 }

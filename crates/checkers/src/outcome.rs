@@ -53,6 +53,8 @@ pub enum Detail {
     Connected,
     /// UDP: the reply that was wanted, of so many bytes.
     Replied(usize),
+    /// UDP without `require_reply`: some reply.
+    Answered,
     /// UDP without `require_reply`: nobody said that the port is unreachable.
     NotRefused,
     /// PING: the echo.
@@ -76,6 +78,7 @@ impl fmt::Display for Detail {
         match self {
             Self::Connected => f.write_str("connected"),
             Self::Replied(bytes) => write!(f, "reply of {bytes} bytes"),
+            Self::Answered => f.write_str("reply"),
             Self::NotRefused => f.write_str("sent, not refused"),
             Self::Echoed => f.write_str("echo"),
             Self::Exited(status) => write!(f, "exit status {status}"),
@@ -164,7 +167,7 @@ pub enum Cause {
         /// The time that was waited, as configured.
         within: Duration,
     },
-    /// Our own socket could not be made as configured.
+    /// Our own socket could not be made as configured: see [`Change::Hindered`].
     #[error("cannot {step}: {error}")]
     Socket {
         /// The step that failed.
@@ -207,8 +210,20 @@ impl Cause {
             ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => {
                 Self::Reset
             }
+            // No port or no memory is left here: that says nothing about the server.
+            ErrorKind::AddrNotAvailable
+            | ErrorKind::AddrInUse
+            | ErrorKind::WouldBlock
+            | ErrorKind::OutOfMemory => {
+                Self::Socket { step: Socket::Connect, error: Errno::of(error) }
+            }
             _ => Self::Unreachable(Errno::of(error)),
         }
+    }
+
+    /// The check could not look, for a reason on this machine: it says nothing about the server.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::Socket { .. })
     }
 
     /// Nothing was waited for: how long it took says nothing.
@@ -239,9 +254,9 @@ pub enum Socket {
     /// `fwmark`.
     #[error("set the firewall mark")]
     Mark,
-    /// Sending.
-    #[error("send")]
-    Send,
+    /// Connecting: no port or no memory is left.
+    #[error("connect")]
+    Connect,
 }
 
 /// The system's error number, displayed in its words.
@@ -305,6 +320,9 @@ pub enum Change {
         /// What failed.
         failure: Failure,
     },
+    /// It cannot look, for a reason on this machine (no descriptors left, `bindto` an address that
+    /// is not here). It stays as it was and goes on trying; told once until it can look again.
+    Hindered(Failure),
 }
 
 /// How a check stands.

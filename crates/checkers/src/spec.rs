@@ -136,6 +136,8 @@ impl Check {
             warmup: schedule.warmup.value,
             alpha: checker.alpha.value,
             steps: 1,
+            retry_when_down: matches!(checker.kind, CheckerKind::Tcp | CheckerKind::Smtp { .. }),
+            from_start: matches!(checker.kind, CheckerKind::Misc { .. }),
             fast_recovery: false,
         };
         let kind = match &checker.kind {

@@ -7,10 +7,7 @@ use crate::outcome::{Detail, Failure, Success};
 use crate::target::Target;
 
 /// Connects and closes at once.
-///
-/// # Errors
-/// Refused, reset, unreachable, no answer.
-pub async fn run(target: &Target) -> Result<Success, Failure> {
+pub(crate) async fn run(target: &Target) -> Result<Success, Failure> {
     let began = Instant::now();
     connect_tcp(target).await?;
     Ok(Success::new(Detail::Connected, began.elapsed()))

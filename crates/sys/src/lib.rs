@@ -12,6 +12,7 @@
 //! | talk and share memory between our processes | [`channel`], [`memfd`] |
 //! | change what we may and how we are scheduled | [`caps`], [`sched`], [`limits`], [`netns`] |
 //! | read and write kernel settings | [`sysctl`] |
+//! | wait for descriptors in a tokio runtime | [`readiness`] |
 //! | hear of other processes | [`proc_events`] |
 //! | write files and logs safely | [`pidfile`], [`fsafe`], [`logging`] |
 
@@ -32,6 +33,7 @@ pub mod netns;
 pub mod pidfile;
 pub mod proc_events;
 pub mod process;
+pub mod readiness;
 pub mod sched;
 pub mod signals;
 pub mod sysctl;
