@@ -1,0 +1,260 @@
+//! Real servers that go by a DNS name: each address that the name stands for is a server of its
+//! own. Also how a virtual server gets its list of servers.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::SocketAddr;
+
+use super::engine::Core;
+use super::event::{EventKind, UpCause, WeightCause};
+use super::io::{Answer, Lookup, Output};
+use super::key::RsHost;
+use super::plan::RsPlan;
+use super::save::SavedService;
+use super::server::{Ordered, Rs};
+
+/// What is known of a name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Known {
+    /// The last good answer, sorted.
+    pub(super) answers: Vec<Answer>,
+    /// Whether there was an answer or a failure yet.
+    pub(super) tried: bool,
+    /// Whether the last look-up failed.
+    pub(super) failing: bool,
+    /// Whether the outside was asked for it.
+    pub(super) asked: bool,
+}
+
+impl Core {
+    /// Whether nothing is known yet of the name of a block.
+    pub(super) fn is_awaited(&self, plan: &RsPlan) -> bool {
+        plan.lookup
+            .as_ref()
+            .is_some_and(|lookup| self.lookups.get(lookup).is_none_or(|known| !known.tried))
+    }
+
+    /// Asks for the names of a virtual server.
+    pub(super) fn start_lookups(&mut self, v: usize) {
+        let plan = self.virtual_servers[v].plan.clone();
+        for lookup in plan.servers.iter().filter_map(|server| server.lookup.as_ref()) {
+            let known = self.lookups.entry(lookup.clone()).or_default();
+            if !known.asked {
+                known.asked = true;
+                self.pending.push_back(Output::StartLookup(lookup.clone()));
+            }
+        }
+    }
+
+    /// Asks no more for names that nobody uses.
+    pub(super) fn stop_lookups(&mut self) {
+        let plans = self.virtual_servers.iter().flat_map(|vs| &vs.plan.servers);
+        let used: HashSet<&Lookup> = plans.filter_map(|server| server.lookup.as_ref()).collect();
+        let unused = self.lookups.keys().filter(|lookup| !used.contains(*lookup));
+        for lookup in unused.cloned().collect::<Vec<_>>() {
+            self.lookups.remove(&lookup);
+            self.pending.push_back(Output::StopLookup(lookup));
+        }
+    }
+
+    pub(super) fn resolved(&mut self, lookup: &Lookup, mut answers: Vec<Answer>) {
+        answers.retain(|answer| if answer.ip.is_ipv4() { lookup.ipv4 } else { lookup.ipv6 });
+        if answers.is_empty() {
+            return self.lookup_failed(lookup, "it has no address of the right family".to_owned());
+        }
+        answers.sort_unstable();
+        answers.dedup();
+        let Some(known) = self.lookups.get_mut(lookup) else { return };
+        let found = std::mem::take(&mut known.failing);
+        let first = !std::mem::replace(&mut known.tried, true);
+        let changed = known.answers != answers;
+        known.answers = answers;
+        for v in self.users(lookup) {
+            if found {
+                let kind = EventKind::NameFound { lookup: lookup.clone() };
+                self.event(v, None, kind, None);
+            }
+            if changed || first {
+                self.populate(v, true, None);
+                self.judge(v, !self.virtual_servers[v].begun);
+            }
+        }
+    }
+
+    pub(super) fn lookup_failed(&mut self, lookup: &Lookup, reason: String) {
+        let Some(known) = self.lookups.get_mut(lookup) else { return };
+        let failing = std::mem::replace(&mut known.failing, true);
+        known.tried = true;
+        let kept = known.answers.len();
+        for v in self.users(lookup) {
+            if !failing {
+                let (lookup, reason) = (lookup.clone(), reason.clone());
+                self.event(v, None, EventKind::NameFailed { lookup, reason, kept }, None);
+            }
+            self.judge(v, !self.virtual_servers[v].begun);
+        }
+    }
+
+    /// The virtual servers that use a name.
+    fn users(&self, lookup: &Lookup) -> Vec<usize> {
+        let uses = |v: &usize| {
+            let servers = &self.virtual_servers[*v].plan.servers;
+            servers.iter().any(|server| server.lookup.as_ref() == Some(lookup))
+        };
+        (0..self.virtual_servers.len()).filter(uses).collect()
+    }
+
+    /// The servers that a virtual server is to have: block, address, weight by SRV. No address
+    /// twice: addresses in the file come before names, earlier names before later ones.
+    fn wanted(&self, v: usize) -> Vec<(usize, SocketAddr, Option<u32>)> {
+        let plan = &self.virtual_servers[v].plan;
+        let mut claimed: HashSet<SocketAddr> = HashSet::new();
+        let mut wanted = Vec::with_capacity(plan.servers.len());
+        for (p, server) in plan.servers.iter().enumerate() {
+            if let RsHost::Address(ip) = server.key.host {
+                let address = SocketAddr::new(ip, server.key.port);
+                if claimed.insert(address) {
+                    wanted.push((p, address, None));
+                }
+            }
+        }
+        for (p, server) in plan.servers.iter().enumerate() {
+            let known = server.lookup.as_ref().and_then(|lookup| self.lookups.get(lookup));
+            for answer in known.into_iter().flat_map(|known| &known.answers) {
+                let port = if server.key.port == 0 { answer.port } else { None };
+                let address = SocketAddr::new(answer.ip, port.unwrap_or(server.key.port));
+                if claimed.insert(address) {
+                    wanted.push((p, address, answer.weight.map(u32::from)));
+                }
+            }
+        }
+        wanted.sort_by_key(|(p, ..)| *p);
+        wanted
+    }
+
+    /// Gives a virtual server the servers that it is to have. Those that stay are not touched.
+    /// `running`: it ran before, so that people are told of what comes and goes. `saved`: servers
+    /// of an earlier process.
+    pub(super) fn populate(&mut self, v: usize, running: bool, saved: Option<&SavedService>) {
+        let wanted = self.wanted(v);
+        let keep: HashSet<_> = wanted.iter().map(|(p, address, _)| (*p, *address)).collect();
+        let mut changes: BTreeMap<usize, (Vec<SocketAddr>, Vec<SocketAddr>)> = BTreeMap::new();
+        let gone: Vec<_> = {
+            let servers = self.virtual_servers[v].servers.iter().enumerate();
+            servers
+                .filter(|(_, rs)| !keep.contains(&(rs.plan, rs.address)))
+                .map(|(s, _)| s)
+                .collect()
+        };
+        for &s in &gone {
+            let server = &self.virtual_servers[v].servers[s];
+            changes.entry(server.plan).or_default().1.push(server.address);
+        }
+        let had: HashSet<_> =
+            self.virtual_servers[v].servers.iter().map(|rs| (rs.plan, rs.address)).collect();
+        for (p, address, _) in
+            wanted.iter().filter(|(p, address, _)| !had.contains(&(*p, *address)))
+        {
+            changes.entry(*p).or_default().0.push(*address);
+        }
+        if running {
+            self.tell_names(v, &changes);
+        }
+        for &s in gone.iter().rev() {
+            self.remove_server(v, s, true);
+        }
+        let old = std::mem::take(&mut self.virtual_servers[v].servers);
+        let mut old: HashMap<_, _> =
+            old.into_iter().map(|server| ((server.plan, server.address), server)).collect();
+        let mut heavier = Vec::new();
+        let mut fresh = BTreeSet::new();
+        let mut servers: Vec<Rs> = Vec::with_capacity(wanted.len());
+        for (p, address, weight) in wanted {
+            let server = match old.remove(&(p, address)) {
+                Some(mut server) => {
+                    let plan = &self.virtual_servers[v].plan.servers[p];
+                    let before = server.weight(plan);
+                    if std::mem::replace(&mut server.answer_weight, weight) != weight {
+                        heavier.push((servers.len(), before));
+                    }
+                    server
+                }
+                None => match self.restored(v, p, address, weight, saved) {
+                    Some(server) => server,
+                    None => {
+                        let mut server = self.new_server(v, p, address, weight);
+                        server.order = self.virtual_servers[v].parked.remove(&address);
+                        fresh.insert(servers.len());
+                        server
+                    }
+                },
+            };
+            servers.push(server);
+        }
+        self.virtual_servers[v].servers = servers;
+        for (s, before) in heavier {
+            self.weight_event(v, s, before, WeightCause::Name);
+        }
+        for s in fresh {
+            self.greet(v, s);
+        }
+        self.touch(v);
+    }
+
+    /// A server is new: `rs_init_notifies` tells of one that starts as up.
+    fn greet(&mut self, v: usize, s: usize) {
+        let server = &mut self.virtual_servers[v].servers[s];
+        // What was drained before its name forgot it has no connections left.
+        if let Some(order) = &mut server.order
+            && matches!(order.order, Ordered::Draining { .. })
+        {
+            order.order = Ordered::Drained;
+        }
+        if server.alive && self.init_notifies {
+            self.server_up(v, s, UpCause::Start);
+        }
+    }
+
+    fn tell_names(
+        &mut self,
+        v: usize,
+        changes: &BTreeMap<usize, (Vec<SocketAddr>, Vec<SocketAddr>)>,
+    ) {
+        for (p, (added, removed)) in changes {
+            let plan = &self.virtual_servers[v].plan.servers[*p];
+            let RsHost::Name(name) = &plan.key.host else { continue };
+            let kind = EventKind::NameChanged {
+                name: name.clone(),
+                added: added.clone(),
+                removed: removed.clone(),
+            };
+            self.event(v, None, kind, None);
+        }
+    }
+
+    /// Takes a server out: who was told that it is up is told that it is down.
+    pub(super) fn remove_server(&mut self, v: usize, s: usize, by_name: bool) {
+        let vs = &self.virtual_servers[v];
+        let server = &vs.servers[s];
+        let plan = vs.plan_of(server);
+        let (alive, inhibited) = (server.alive, !server.alive && plan.inhibit);
+        let name = match &plan.key.host {
+            RsHost::Name(name) if by_name => Some(name.clone()),
+            _ => None,
+        };
+        let notice = alive.then(|| self.server_notice(v, s, false));
+        self.event(v, Some(s), EventKind::ServerRemoved { name, served: alive, inhibited }, notice);
+        let server = self.virtual_servers[v].servers.remove(s);
+        for check in server.checks {
+            self.stop_check(check.id);
+        }
+        if let Some(order) = server.order {
+            if let Some(deadline) = order.deadline() {
+                self.deadlines.remove(&(deadline, v, server.address));
+            }
+            if by_name {
+                self.virtual_servers[v].parked.insert(server.address, order);
+            }
+        }
+        self.touch(v);
+    }
+}
