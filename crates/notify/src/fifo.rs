@@ -15,6 +15,7 @@ use nix::unistd::{Gid, Uid};
 
 use crate::event::FifoEvent;
 use crate::settings::FifoConfig;
+use crate::sharing;
 
 /// As many bytes as go into a pipe wholly or not at all.
 const ATOMIC: usize = 4096;
@@ -41,7 +42,7 @@ pub(crate) struct Fifo {
     retry_at: Option<Instant>,
     checked: Instant,
     last_trouble: Option<String>,
-    /// We made it, now or in an earlier run.
+    /// We made it, now or in an earlier run, or a process that shares it with us did.
     created: bool,
 }
 
@@ -100,8 +101,11 @@ impl Fifo {
         self.checked = now;
         match open(&self.config) {
             Ok((pipe, created)) => {
+                self.created |= created || sharing::others_made(&pipe.file);
+                if self.created {
+                    sharing::mark_made(&pipe.file);
+                }
                 self.pipe = Some(pipe);
-                self.created |= created;
                 self.retry_at = None;
                 self.last_trouble = None;
                 events.push(FifoEvent::Opened { created });
@@ -209,10 +213,30 @@ impl Fifo {
         self.retry_at = None;
     }
 
-    /// Removes the FIFO if we created it and it is still the one. To be called before [`Fifo::close`].
+    /// Whether the reader is ours to run; tries to make it so. Of all processes that share the FIFO
+    /// one runs a reader.
+    pub(crate) fn lead(&self) -> bool {
+        self.pipe.as_ref().is_some_and(|pipe| sharing::lead(&pipe.file))
+    }
+
+    /// Lets another process run a reader.
+    pub(crate) fn step_down(&self) {
+        if let Some(pipe) = &self.pipe {
+            sharing::step_down(&pipe.file);
+        }
+    }
+
+    /// Whether no other process writes to it. If so, none can begin until [`Fifo::close`].
+    pub(crate) fn is_last(&self) -> bool {
+        self.pipe.as_ref().is_none_or(|pipe| sharing::is_last(&pipe.file))
+    }
+
+    /// Removes the FIFO if we, or those who shared it with us, created it, nobody shares it now and
+    /// it is still the one. To be called before [`Fifo::close`].
     pub(crate) fn remove(&mut self) {
         let ours = self.pipe.as_ref().map(|pipe| pipe.identity);
-        if self.created && ours.is_some() && identity(&self.config.path).ok() == ours {
+        let there = ours.is_some() && identity(&self.config.path).ok() == ours;
+        if self.created && there && self.is_last() {
             if let Err(error) = std::fs::remove_file(&self.config.path) {
                 log::warn!("cannot remove FIFO {}: {error}", self.config.path.display());
             }
@@ -271,5 +295,10 @@ fn open(config: &FifoConfig) -> Result<(Pipe, bool), String> {
         file.set_permissions(std::fs::Permissions::from_mode(config.mode & 0o777))
             .map_err(|error| named("change the mode of", error))?;
     }
-    Ok((Pipe { identity: (metadata.dev(), metadata.ino()), file }, created))
+    let ours = (metadata.dev(), metadata.ino());
+    // Another process may have removed it since we opened it, or be about to.
+    if sharing::join(&file).is_err() || identity(path).ok() != Some(ours) {
+        return Err(format!("{} was removed while it was opened", path.display()));
+    }
+    Ok((Pipe { identity: ours, file }, created))
 }

@@ -27,6 +27,7 @@ pub mod process;
 pub mod resolve;
 pub mod security;
 pub mod settings;
+mod sharing;
 mod trackers;
 pub mod words;
 mod worker;

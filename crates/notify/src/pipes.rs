@@ -29,6 +29,9 @@ const KILL_AFTER: Duration = Duration::from_secs(2);
 /// A reader that ran so long starts again after the shortest delay.
 const PROVEN: Duration = Duration::from_secs(60);
 
+/// Whether the process that runs the reader of a shared FIFO has gone is looked at so often.
+const SUCCESSION: Duration = Duration::from_secs(1);
+
 /// Between the end of a reader and its next start; doubled each time, up to the longest.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
@@ -240,6 +243,9 @@ impl Slot {
         if same_reader {
             return;
         }
+        if config.reader.is_none() {
+            self.fifo.step_down();
+        }
         match &mut self.reader {
             Reader::Running { job, replaced, .. } => {
                 *replaced = true;
@@ -257,6 +263,11 @@ impl Slot {
         let Reader::Due { at, next_delay } = self.reader else { return };
         let Some(reader) = &self.fifo.config().reader else { return };
         if at > now || !self.fifo.is_open() {
+            return;
+        }
+        if !self.fifo.lead() {
+            // Another process's reader reads what we write. It may go before us.
+            self.reader = Reader::Due { at: now + SUCCESSION, next_delay };
             return;
         }
         let path = self.fifo.config().path.to_string_lossy().into_owned();
@@ -288,7 +299,8 @@ impl Slot {
             }
             Some(later) => later,
             None => {
-                let ours = self.fifo.config().reader.is_some();
+                let ours = self.fifo.config().reader.is_some()
+                    && (!self.fifo.is_open() || self.fifo.lead());
                 let until = if ours { deadline } else { deadline.min(now + STRANGER) };
                 Retire::Draining { until, deadline, waiting: self.fifo.waiting() }
             }
@@ -300,7 +312,11 @@ impl Slot {
             Some(Retire::Draining { until, deadline, waiting }) => {
                 let unread = self.fifo.has_unread();
                 let still = self.fifo.waiting();
-                let drained = !unread && (still == 0 || !self.fifo.is_open());
+                let reads = matches!(self.reader, Reader::Running { .. });
+                // Our reader reads for those who share the FIFO too: they may have last words.
+                let drained = !unread
+                    && (still == 0 || !self.fifo.is_open())
+                    && (!reads || self.fifo.is_last());
                 if still < waiting {
                     let until = until.max(deadline.min(now + STRANGER));
                     self.retire = Some(Retire::Draining { until, deadline, waiting: still });
