@@ -6,6 +6,7 @@ use std::fs::File;
 use notify::event::{Happening, Notification, State, Subject};
 use notify::resolve::Resolver;
 use notify::security::RealSystem;
+use status::control::FromRole;
 use vrrp::{Announced, Event, EventKind, Input, Notify, NotifyKind, RouterId, Transmit};
 
 use crate::announce::{self, Forwarding};
@@ -31,7 +32,10 @@ impl Role {
                 self.say_reloaded(generation);
             }
             // The supervisor has checked the text: this is a fault of ours or of the machine.
-            Err(reason) => log::error!("reload failed, the running configuration stays: {reason}"),
+            Err(reason) => {
+                log::error!("reload failed, the running configuration stays: {reason}");
+                self.say(&FromRole::ReloadFailed { generation, reason });
+            }
         }
     }
 

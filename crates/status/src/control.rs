@@ -97,6 +97,14 @@ pub enum FromRole {
         /// Its number.
         generation: u64,
     },
+    /// The configuration of that generation could not be taken over; the one before it stays in
+    /// force. The next life of the role begins with the new one.
+    ReloadFailed {
+        /// Its number.
+        generation: u64,
+        /// Why, in one sentence.
+        reason: String,
+    },
     /// One line for the service manager (`sd_notify` STATUS).
     Status {
         /// The line.

@@ -140,6 +140,10 @@ impl Supervisor {
             match message {
                 FromRole::Ready => self.role_mut(kind).ready = true,
                 FromRole::Reloaded { .. } => self.taken_over(kind),
+                FromRole::ReloadFailed { reason, .. } => {
+                    log::error!("the {} role could not take it over: {reason}", kind.word());
+                    self.taken_over(kind);
+                }
                 FromRole::Status { text } => {
                     self.role_mut(kind).status = text;
                     let all = self.roles.iter().map(|role| role.status.as_str());
