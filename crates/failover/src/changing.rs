@@ -95,6 +95,7 @@ impl Role {
                 (!fresh.is_empty()).then_some((id, fresh))
             })
             .collect();
+        self.set_up_mail();
         self.launch.bundle = bundle;
         self.launch.generation = generation;
         self.config_time = crate::records::timestamp(now);
@@ -114,6 +115,7 @@ impl Role {
         self.devices.retire(&self.model, &mut self.kernel);
         self.keep();
         self.leaving.clear();
+        self.forget_removed_alerts();
         self.fresh.clear();
         let known: HashSet<&str> = (self.plan.routers.iter().map(|r| r.name.as_str()))
             .chain(self.plan.groups.iter().map(|g| g.name.as_str()))
@@ -224,6 +226,7 @@ impl Role {
     // ---- notifications ----------------------------------------------------------------------
 
     pub(crate) fn notify(&mut self, notify: &Notify) {
+        self.mail(notify);
         let Some(worker) = &self.worker else { return };
         let scripts = match notify.subject {
             vrrp::Subject::Instance => {

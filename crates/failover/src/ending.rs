@@ -65,10 +65,13 @@ impl Role {
         self.firewall.remove();
         self.devices.remove(&mut self.kernel);
         drop(self.api.take());
+        let left = self.time_for_last_words();
+        self.stop_mail(left);
         if let Some(worker) = self.worker.take() {
-            worker.stop(self.time_for_last_words());
+            worker.stop(left);
             worker.join();
         }
+        self.end_mail();
     }
 
     /// The role died too often: take our things out of the kernel, so that a peer's are the only

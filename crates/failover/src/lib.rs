@@ -17,7 +17,7 @@
 //! | reload, announcements, notifications | `changing` |
 //! | what should be in the kernel, and is | `kernel`, `vmac`, `firewall` |
 //! | frames to the neighbours | `announce`, `pacing`, `extra` |
-//! | what people are told | `records`, `report`, `dumps` |
+//! | what people are told | `records`, `report`, `dumps`, `mail` |
 //! | what a next life needs | `store` |
 #![forbid(unsafe_code)]
 
@@ -35,6 +35,7 @@ mod kernel;
 mod kernel_form;
 pub mod launch;
 pub mod load;
+mod mail;
 mod pacing;
 mod plan;
 mod records;

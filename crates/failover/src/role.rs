@@ -12,6 +12,7 @@ use std::time::Duration;
 use config::model::Model;
 use netlink::{Monitor, MonitorOptions, Netlink, NetlinkOptions};
 use notify::Worker;
+use notify::mail::Mailer;
 use notify::security::RealSystem;
 use status::Records;
 use sys::arp::FrameSocket;
@@ -27,6 +28,7 @@ use crate::ids::Ids;
 use crate::interfaces::Interfaces;
 use crate::kernel::KernelState;
 use crate::launch::Launch;
+use crate::mail::Alerts;
 use crate::pacing::Pacer;
 use crate::plan::{self, Plan};
 use crate::records;
@@ -94,6 +96,8 @@ pub struct Role {
     pub(crate) devices: Devices,
     pub(crate) firewall: Firewall,
     pub(crate) worker: Option<Worker>,
+    pub(crate) mailer: Option<Mailer>,
+    pub(crate) alerts: Alerts,
     pub(crate) api: Option<Api>,
     pub(crate) records: Records,
     pub(crate) trackers: HashMap<(TrackKind, String), TrackerFact>,
@@ -201,6 +205,8 @@ impl Role {
             devices,
             firewall: Firewall::default(),
             worker: None,
+            mailer: None,
+            alerts: Alerts::default(),
             api: None,
             records: Records::default(),
             trackers: HashMap::new(),
@@ -275,6 +281,7 @@ impl Role {
         }
         if woken.waker {
             self.hear_worker();
+            self.hear_mailer();
             self.hear_clients();
         }
         let now = self.now();

@@ -53,6 +53,7 @@ impl Role {
             Ok(worker) => self.worker = Some(worker),
             Err(error) => log::error!("scripts and trackers cannot run: {error}"),
         }
+        self.set_up_mail();
         if let Some(path) = self.launch.options.socket.clone() {
             match Api::listen(&path, Arc::new(move || waker.wake())) {
                 Ok(api) => self.api = Some(api),
