@@ -145,6 +145,15 @@ fn every_scheduler_is_set_and_changed() {
         done(&mut kernel, &[Request::NewService(other, Service::new(name))]);
         done(&mut kernel, &[Request::DelService(other)]);
     }
+    // Many kernels are built without this one.
+    let twos = Service::new("twos");
+    match &kernel.apply(&[Request::SetService(web, twos.clone())])[0] {
+        Ok(()) => assert_eq!(kernel.services().unwrap()[0].service, twos),
+        Err(error) => {
+            assert_eq!(error.errno(), Some(Errno::ENOENT));
+            println!("NOT TESTED: this kernel has no scheduler twos");
+        }
+    }
     // None at all, too.
     done(&mut kernel, &[Request::SetService(web, Service::new(""))]);
     assert_eq!(kernel.services().unwrap()[0].service, Service::new(""));
@@ -202,8 +211,12 @@ fn flags_persistence_and_engine() {
     let cases = [
         (WEB, flags("sh", SchedulerFlags::FLAG_1), "-s sh -b sh-fallback"),
         (WEB, flags("sh", SchedulerFlags::FLAG_2), "-s sh -b sh-port"),
-        (WEB, flags("mh", SchedulerFlags::all()), "-s mh -b mh-fallback,mh-port,flag-3"),
-        (WEB, flags("rr", SchedulerFlags::FLAG_3), "-s rr -b flag-3"),
+        (
+            WEB,
+            flags("mh", SchedulerFlags::FLAG_1 | SchedulerFlags::FLAG_2),
+            "-s mh -b mh-fallback,mh-port",
+        ),
+        (WEB, flags("rr", SchedulerFlags::all()), "-s rr -b flag-1,flag-2,flag-3"),
         (
             WEB,
             Service { persistence: sticky(300, Granularity::Host), ..plain("wlc") },
@@ -481,7 +494,7 @@ fn edits_keep_connections_and_counters() {
     loop {
         let counters = states(&mut kernel, &web)[0].counters;
         let service = kernel.services().expect("services")[0].counters;
-        if counters.connections == 1 && counters.packets_in >= 12 && service == counters {
+        if counters.connections == 1 && counters.packets_in >= 8 && service == counters {
             assert!(counters.bytes_in > counters.packets_in * 40, "{counters:?}");
             break;
         }

@@ -24,13 +24,16 @@ const CHUNK: usize = 64 * 1024;
 const ANSWER_COST: usize = 1536;
 /// Payload asked for in the receive buffer, bytes.
 const RECEIVE_BUFFER: usize = 1024 * 1024;
+/// The least that is asked for whatever was configured: a few answers must fit.
+const SMALLEST_BUFFER: usize = 8 * 1024;
 /// How often a dump is begun again because something changed meanwhile.
 const DUMP_ATTEMPTS: usize = 8;
 
 /// How the socket is set up, and how hard to try.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IpvsOptions {
-    /// Receive buffer in bytes (`lvs_netlink_cmd_rcv_bufs`); none is 1 MiB, as far as allowed.
+    /// Receive buffer in bytes (`lvs_netlink_cmd_rcv_bufs`), at least 8 KiB; none is 1 MiB, as far
+    /// as allowed.
     pub receive_buffer: Option<usize>,
     /// Exceed the system's limit for it (`…_force`); needs `CAP_NET_ADMIN`.
     pub force: bool,
@@ -124,13 +127,13 @@ impl Ipvs {
         let socket = Socket::open(SockProtocol::NetlinkGeneric, 0).map_err(KernelError::Socket)?;
         socket.switch_on(Switch::CapAck);
         socket.switch_on(Switch::ExtAck);
-        let wanted = options.receive_buffer.unwrap_or(RECEIVE_BUFFER);
+        let wanted = options.receive_buffer.unwrap_or(RECEIVE_BUFFER).max(SMALLEST_BUFFER);
         let granted = socket.receive_buffer(wanted, options.force).map_err(KernelError::Socket)?;
         let mut ipvs = Self {
             socket,
             family: 0,
             timeout: options.timeout,
-            window: (granted / ANSWER_COST).clamp(8, 1024),
+            window: (granted / ANSWER_COST).clamp(1, 1024),
             seq: 0,
             writer: Writer::with_capacity(CHUNK + 4096),
             buffer: vec![0; DATAGRAM].into_boxed_slice(),
