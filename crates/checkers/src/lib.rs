@@ -25,6 +25,7 @@ pub mod http;
 pub mod misc;
 mod outcome;
 mod ping;
+pub mod regex;
 pub mod schedule;
 pub mod smtp;
 mod spec;

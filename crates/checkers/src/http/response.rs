@@ -14,6 +14,8 @@ use std::fmt;
 
 /// The longest headers, in bytes, of all responses before the final one together.
 pub const MAX_HEAD: usize = 64 * 1024;
+/// How much of something unexpected is quoted, in bytes.
+pub const EXCERPT: usize = 40;
 /// The longest line that says how long a chunk is, in bytes.
 const MAX_CHUNK_LINE: usize = 4096;
 /// The longest trailer section, in bytes.
@@ -119,9 +121,9 @@ pub enum Malformed {
 pub struct Excerpt(Box<[u8]>);
 
 impl Excerpt {
-    /// At most 40 bytes of it.
+    /// At most [`EXCERPT`] bytes of it.
     pub fn of(bytes: &[u8]) -> Self {
-        Self(bytes.get(..40).unwrap_or(bytes).into())
+        Self(bytes.get(..EXCERPT).unwrap_or(bytes).into())
     }
 }
 
@@ -248,7 +250,8 @@ impl Response {
     }
 
     fn head_byte(&mut self, byte: u8, each: &mut dyn FnMut(Piece<'_>)) -> Result<(), Malformed> {
-        if self.head.len() <= PREFIX.len() && !starts_as_http(&self.head) {
+        // Something else is quoted as far as its first line, but not waited for.
+        if !starts_as_http(&self.head) && (byte == b'\n' || self.head.len() >= EXCERPT) {
             return Err(Malformed::NotHttp(Excerpt::of(&self.head)));
         }
         if self.skipped + self.head.len() > MAX_HEAD {

@@ -1,0 +1,256 @@
+//! The regular expressions of `url` blocks.
+//!
+//! They are written for PCRE2, which Keepalived uses; here fancy-regex matches them, after
+//! [`translate`](self) has put into its words what the two say differently. What cannot be said is
+//! named by [`objection`], so that a configuration check tells it.
+//!
+//! An answer is searched as a whole when it is complete. Keepalived searches it as it comes in,
+//! portion by portion, headers included if they come together with the beginning of the body; where
+//! `^` matches there depends on the network. Here a match counts in the body, and otherwise in
+//! headers and body together.
+
+mod translate;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use config::model::checker::Regex;
+use fancy_regex::{BytesMode, RegexBuilder};
+
+use translate::{Options, Translated, translate};
+
+/// So much of an answer is searched, in bytes; the rest is ignored (and a failure says so).
+pub const SEARCHED: usize = 1024 * 1024;
+
+/// Steps back that an expression may take; PCRE2 has a similar limit.
+const STEPS: usize = 1_000_000;
+/// The greatest text, in bytes, that an expression which may take long is tried on without a thread
+/// of its own.
+const SHORT: usize = 2048;
+/// Unused expressions are forgotten after this.
+const KEEP: Duration = Duration::from_secs(3600);
+
+/// Why an expression cannot be used, if it cannot: a syntax error, something that PCRE2 has and we
+/// have not, an offset beyond [`SEARCHED`].
+pub fn objection(regex: &Regex) -> Option<String> {
+    Expression::new(regex).err().map(|error| error.to_string())
+}
+
+/// An expression cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// PCRE2 would understand it.
+    #[error("{0} is not supported")]
+    Unsupported(&'static str),
+    /// `ucp` without `utf`: bytes would be letters of Latin-1.
+    #[error("`ucp` needs `utf`")]
+    LatinOne,
+    /// `never_backslash_c` and `\C`.
+    #[error("`never_backslash_c` forbids \\C")]
+    BackslashC,
+    /// A match would have to begin beyond what is searched.
+    #[error("only the first {} bytes of an answer are searched", SEARCHED)]
+    Offset,
+    /// Nobody understands it.
+    #[error("{0}")]
+    Syntax(String),
+}
+
+/// A compiled expression with its options.
+pub struct Expression {
+    regex: fancy_regex::Regex,
+    /// The whole subject must be searched by steps: it may take long.
+    slow: bool,
+    firstline: bool,
+    min_offset: usize,
+    max_offset: Option<usize>,
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Expression").field(&self.regex.as_str()).finish()
+    }
+}
+
+/// A search took too many steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManySteps;
+
+impl Expression {
+    /// Compiles it.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn new(regex: &Regex) -> Result<Self, Unusable> {
+        let options = Options::of(&regex.options);
+        if options.ucp && !options.utf {
+            return Err(Unusable::LatinOne);
+        }
+        let offset = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
+        let min_offset = offset(regex.min_offset);
+        if min_offset >= SEARCHED {
+            return Err(Unusable::Offset);
+        }
+        let Translated { pattern, slow } = translate(&regex.pattern, options)?;
+        let mode = if options.utf { BytesMode::UnicodeBytes } else { BytesMode::Ascii };
+        let compiled = RegexBuilder::new(&pattern)
+            .bytes_mode(mode)
+            .case_insensitive(options.caseless)
+            .multi_line(options.multiline)
+            .dot_matches_new_line(options.dotall)
+            .ignore_whitespace(options.extended)
+            .backtrack_limit(STEPS)
+            .build()
+            .map_err(|error| Unusable::Syntax(innermost(&error)))?;
+        Ok(Self {
+            regex: compiled,
+            slow,
+            firstline: options.firstline,
+            min_offset,
+            max_offset: regex.max_offset.map(offset),
+        })
+    }
+
+    /// Where the first match begins, if there is one that begins within the offsets.
+    ///
+    /// # Errors
+    /// It would take too long.
+    pub fn find(&self, text: &[u8]) -> Result<Option<usize>, TooManySteps> {
+        if self.min_offset > text.len() {
+            return Ok(None);
+        }
+        let found =
+            self.regex.find_from_pos(text, self.min_offset).map_err(|_| TooManySteps)?;
+        let Some(at) = found.map(|found| found.start()) else { return Ok(None) };
+        let line = || text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
+        let late = self.max_offset.is_some_and(|most| at >= most) || self.firstline && at > line();
+        Ok((!late).then_some(at))
+    }
+
+    /// Where the first match begins in an answer: in the body, or else anywhere. `head` bytes of
+    /// the answer are headers.
+    ///
+    /// # Errors
+    /// It would take too long.
+    pub fn find_in_answer(&self, answer: &[u8], head: usize) -> Result<Option<usize>, TooManySteps> {
+        match self.find(answer.get(head..).unwrap_or_default())? {
+            Some(at) => Ok(Some(at)),
+            None => self.find(answer),
+        }
+    }
+
+    /// Whether an answer of that size is better searched on another thread.
+    fn needs_thread(&self, bytes: usize) -> bool {
+        self.slow && bytes > SHORT
+    }
+}
+
+/// fancy-regex wraps the errors of the crates below it.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    // The last line of a message with a drawing says what is wrong.
+    let text = error.to_string();
+    let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or(&text);
+    line.trim_start_matches("error: ").to_owned()
+}
+
+/// An expression that checks share, with the search that may be under way on another thread.
+#[derive(Debug)]
+pub struct Shared {
+    expression: Result<Arc<Expression>, Unusable>,
+    busy: Arc<AtomicBool>,
+    used: std::cell::Cell<Instant>,
+}
+
+impl Shared {
+    fn new(regex: &Regex) -> Self {
+        Self {
+            expression: Expression::new(regex).map(Arc::new),
+            busy: Arc::default(),
+            used: Instant::now().into(),
+        }
+    }
+
+    /// As [`Expression::find_in_answer`]. What may take long goes to another thread; nobody waits
+    /// for it longer than `limit`, and while it goes on the expression is not tried again.
+    ///
+    /// # Errors
+    /// The expression cannot be used, or would take too long.
+    pub async fn search(
+        &self,
+        answer: Vec<u8>,
+        head: usize,
+        limit: Duration,
+    ) -> Result<Option<usize>, SearchFailure> {
+        let expression = self.expression.as_ref().map_err(|e| SearchFailure::Unusable(e.clone()))?;
+        if !expression.needs_thread(answer.len()) {
+            return expression.find_in_answer(&answer, head).map_err(SearchFailure::from);
+        }
+        if self.busy.swap(true, Ordering::AcqRel) {
+            return Err(SearchFailure::TooSlow);
+        }
+        let (expression, busy) = (Arc::clone(expression), Arc::clone(&self.busy));
+        let search = tokio::task::spawn_blocking(move || {
+            let found = expression.find_in_answer(&answer, head);
+            busy.store(false, Ordering::Release);
+            found
+        });
+        match tokio::time::timeout(limit, search).await {
+            Ok(Ok(found)) => found.map_err(SearchFailure::from),
+            // Time is up; or, if the runtime ends, the search never began.
+            Err(_) | Ok(Err(_)) => Err(SearchFailure::TooSlow),
+        }
+    }
+}
+
+/// A search was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SearchFailure {
+    /// The expression cannot be used.
+    #[error("{0}")]
+    Unusable(#[from] Unusable),
+    /// It would take too long on this answer.
+    #[error("it takes too long on this answer")]
+    TooSlow,
+}
+
+impl From<TooManySteps> for SearchFailure {
+    fn from(_: TooManySteps) -> Self {
+        Self::TooSlow
+    }
+}
+
+/// All expressions in use, each compiled once.
+#[derive(Debug, Default)]
+pub struct Expressions(RefCell<HashMap<Key, Rc<Shared>>>);
+
+type Key = (String, Vec<String>, u64, Option<u64>);
+
+impl Expressions {
+    /// The expression, compiled when it is first asked for.
+    pub fn get(&self, regex: &Regex) -> Rc<Shared> {
+        let key =
+            (regex.pattern.clone(), regex.options.clone(), regex.min_offset, regex.max_offset);
+        let now = Instant::now();
+        let mut known = self.0.borrow_mut();
+        if let Some(shared) = known.get(&key) {
+            shared.used.set(now);
+            return Rc::clone(shared);
+        }
+        known.retain(|_, shared| now.duration_since(shared.used.get()) < KEEP);
+        let shared = Rc::new(Shared::new(regex));
+        known.insert(key, Rc::clone(&shared));
+        shared
+    }
+}
+
+#[cfg(test)]
+mod tests;
