@@ -45,7 +45,7 @@ pub struct Report {
 ///
 /// When the laboratory cannot be built, or something does not happen in time.
 pub fn run(first: &Subject, second: &Subject, out: &mut dyn Write) -> Result<Report, LabError> {
-    let mut lab = Lab::build(Plan::default())?;
+    let mut lab = Lab::build_for(Plan::default(), [first, second])?;
     Told { out }.play(&mut lab, first, second)
 }
 

@@ -211,8 +211,14 @@ impl Farm {
         self.daemon.as_ref().expect("a daemon was started")
     }
 
-    /// The kernel's table on the director, a line for each service and destination with its
-    /// thresholds, sorted: what `ipvsadm -S` and `ipvsadm -L --thresholds` tell.
+    /// The last lines of the daemon's log, for a report about a failure.
+    #[must_use]
+    pub fn story(&self) -> String {
+        self.daemon.as_ref().map(|daemon| daemon.tail(60)).unwrap_or_default()
+    }
+
+    /// The kernel's table on the director, a line for each service and destination, sorted: what
+    /// `ipvsadm -S` tells.
     ///
     /// # Errors
     ///
@@ -220,9 +226,18 @@ impl Farm {
     pub fn table(&self) -> Result<Vec<String>, LabError> {
         let rules = self.director.command("ipvsadm -Sn")?;
         let mut lines: Vec<String> = rules.lines().map(|line| line.trim().to_owned()).collect();
-        // Only set thresholds are worth a line; most configurations have none.
+        lines.sort();
+        Ok(lines)
+    }
+
+    /// A line for each destination that has thresholds, which `ipvsadm -S` does not tell.
+    ///
+    /// # Errors
+    ///
+    /// When `ipvsadm` fails.
+    pub fn thresholds(&self) -> Result<Vec<String>, LabError> {
         let listing = self.director.command("ipvsadm -Ln --thresholds")?;
-        let mut service = String::new();
+        let (mut service, mut lines) = (String::new(), Vec::new());
         for line in listing.lines().skip(3) {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words.as_slice() {
@@ -236,6 +251,21 @@ impl Farm {
         }
         lines.sort();
         Ok(lines)
+    }
+
+    /// The kernel's table as `/proc/net/ip_vs` has it, without the counts of connections: cheap,
+    /// and equal as long as nothing changes.
+    #[must_use]
+    pub fn glimpse(&self) -> Vec<String> {
+        let text = self.director.run(|| fs::read_to_string("/proc/thread-self/net/ip_vs"));
+        let line = |line: &str| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words.as_slice() {
+                ["->", fields @ .., _active, _inactive] => format!("-> {}", fields.join(" ")),
+                _ => words.join(" "),
+            }
+        };
+        text.unwrap_or_default().lines().skip(3).map(line).collect()
     }
 
     fn others(&self) -> &Others {

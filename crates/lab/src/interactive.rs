@@ -48,7 +48,7 @@ pub fn run(
     input: &mut dyn BufRead,
     out: &mut dyn Write,
 ) -> Result<(), LabError> {
-    let mut lab = Lab::build(Plan::default())?;
+    let mut lab = Lab::build_for(Plan::default(), subjects)?;
     for (index, subject) in subjects.into_iter().enumerate() {
         lab.start(index + 1, subject, CONFIGS[index])?;
     }

@@ -86,12 +86,15 @@ pub struct Lab {
 }
 
 /// The daemons' programs inside of a machine: `/run/lab/keepalived`, `/run/lab/standfast`.
-fn binds() -> Vec<(PathBuf, String)> {
-    [Subject::keepalived(), Subject::standfast()]
-        .into_iter()
-        .flatten()
-        .map(|subject| (subject.program().to_owned(), subject.to_string()))
-        .collect()
+fn binds<'a>(subjects: impl IntoIterator<Item = &'a Subject>) -> Vec<(PathBuf, String)> {
+    let mut binds: Vec<(PathBuf, String)> = Vec::new();
+    for subject in subjects {
+        let name = subject.to_string();
+        if binds.iter().all(|(_, taken)| *taken != name) {
+            binds.push((subject.program().to_owned(), name));
+        }
+    }
+    binds
 }
 
 impl Lab {
@@ -101,7 +104,18 @@ impl Lab {
     ///
     /// When the kernel refuses something or `ip` is missing.
     pub fn build(plan: Plan) -> Result<Self, LabError> {
-        Self::build_with(plan, &binds())
+        let installed = [Subject::keepalived(), Subject::standfast()];
+        Self::build_with(plan, &binds(installed.iter().flatten()))
+    }
+
+    /// As [`Lab::build`], for these subjects, whatever their files are called and wherever they
+    /// are.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Lab::build`].
+    pub fn build_for(plan: Plan, subjects: [&Subject; 2]) -> Result<Self, LabError> {
+        Self::build_with(plan, &binds(subjects))
     }
 
     /// As [`Lab::build`], with the given programs visible in each machine as `/run/lab/NAME`.

@@ -5,7 +5,8 @@
 //! kernel has IPVS and we are root; the inner run plays the scenarios, the outer one reports them.
 //! `cargo test -p standfast-lab --test balancing -- checks::` plays a family; `STANDFAST_BIN`
 //! names the binary (`none`: leave ours out); `STANDFAST_CONFIGS` names a directory of further
-//! configurations whose tables are compared; `STANDFAST_VM=always` takes the machine although
+//! configurations whose tables are compared; `STANDFAST_NOTES=1` prints what the scenarios note
+//! and whatever else the inner run prints; `STANDFAST_VM=always` takes the machine although
 //! this kernel would do.
 
 mod adopt;
@@ -46,8 +47,14 @@ const SIZE: Size = Size { memory: 2048, processors: 2, limit: Duration::from_sec
 /// How many scenarios are played at a time.
 const THREADS: usize = 8;
 
+/// An emulated machine is late all the time; the scenarios' limits allow for less than this.
+const STANDSTILL: Duration = Duration::from_secs(15);
+
 /// How long the outer run waits for one result: the machine is ended before.
 const PATIENCE: Duration = Duration::from_secs(1300);
+
+/// Set: print the notes.
+const NOTES: &str = "STANDFAST_NOTES";
 
 /// A result begins so on the inner run's output.
 const RESULT: &str = "@result ";
@@ -137,6 +144,9 @@ fn start() -> Journal<Told> {
         let mut last = Vec::new();
         let status = vm::again(SIZE, &words, |line| {
             let Some(result) = line.strip_prefix(RESULT).and_then(read) else {
+                if std::env::var_os(NOTES).is_some() {
+                    eprintln!("{line}");
+                }
                 last.push(line.to_owned());
                 let surplus = last.len().saturating_sub(80);
                 last.drain(..surplus);
@@ -226,7 +236,7 @@ fn perform(scenario: &Scenario) -> Result<(), String> {
     };
     let Err(failure) = first else { return Ok(()) };
     let stall = heartbeat::stalled(begin);
-    if stall < Duration::from_secs(1) {
+    if stall < STANDSTILL {
         return Err(failure);
     }
     let _alone = STAGES.write().unwrap_or_else(PoisonError::into_inner);
@@ -249,6 +259,12 @@ fn attempt(scenario: &Scenario) -> Result<(), String> {
         )
     });
     let (theirs, ours) = (theirs.transpose()?, ours.transpose()?);
+    if std::env::var_os(NOTES).is_some() {
+        for (who, notes) in [("keepalived", &theirs), ("standfast", &ours)] {
+            let notes = notes.iter().flatten().map(|note| format!("    {note}\n"));
+            println!("{} ({who}):\n{}", scenario.name, notes.collect::<String>());
+        }
+    }
     let (Some(theirs), Some(ours)) = (theirs, ours) else { return Ok(()) };
     if !scenario.compared || theirs == ours {
         return Ok(());

@@ -1,16 +1,22 @@
 //! One program on one farm, and the sentences that a scenario is written in.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use standfast_lab::farm::Farm;
-use standfast_lab::journal::wait_until;
 use standfast_lab::subject::Subject;
 
 use crate::fifo::Fifo;
 
 /// How long anything may take: the machine is emulated and other scenarios run beside.
 pub(crate) const LIMIT: Duration = Duration::from_secs(40);
+
+/// Between two looks at something that nobody announces.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// Nothing has changed for so long: at rest.
+pub(crate) const REST: Duration = Duration::from_millis(600);
 
 /// Long enough for something that should not happen to have happened: two turns of checks that
 /// are a second apart.
@@ -116,13 +122,25 @@ impl Play {
     /// Waits until the table is as `wanted` says.
     #[track_caller]
     pub(crate) fn table_until(&self, what: &str, wanted: impl Fn(&[String]) -> bool) -> Vec<String> {
-        let mut last = Vec::new();
-        let found = wait_until(LIMIT, || {
-            last = self.table();
-            wanted(&last).then_some(())
-        });
-        assert!(found.is_some(), "the table never had {what}; it is:\n{}", last.join("\n"));
-        last
+        let deadline = Instant::now() + LIMIT;
+        let (mut seen, mut last) = (None, Vec::new());
+        loop {
+            // To run ipvsadm is dear here; to look whether it is worthwhile is not.
+            let glimpse = self.farm().glimpse();
+            if seen.as_ref() != Some(&glimpse) {
+                last = self.table();
+                seen = Some(glimpse);
+                if wanted(&last) {
+                    return last;
+                }
+            }
+            assert!(
+                Instant::now() < deadline,
+                "the table never had {what}; it is:\n{}",
+                last.join("\n")
+            );
+            thread::sleep(PAUSE);
+        }
     }
 
     /// Waits until the table has a line with `text`.
@@ -140,8 +158,15 @@ impl Play {
 
     /// Waits until `probe` answers.
     #[track_caller]
-    pub(crate) fn until<R>(&self, what: &str, probe: impl FnMut() -> Option<R>) -> R {
-        wait_until(LIMIT, probe).unwrap_or_else(|| panic!("waited in vain: {what}"))
+    pub(crate) fn until<R>(&self, what: &str, mut probe: impl FnMut() -> Option<R>) -> R {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            if let Some(found) = probe() {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "waited in vain: {what}");
+            thread::sleep(PAUSE);
+        }
     }
 
     /// Waits until the FIFO has told `count` lines that contain `text` since the start.
@@ -167,8 +192,23 @@ impl Play {
     /// Waits until the notify scripts were called `count` times.
     #[track_caller]
     pub(crate) fn called(&self, count: usize) -> Vec<String> {
-        let calls = wait_until(LIMIT, || Some(self.scripts()).filter(|all| all.len() >= count));
-        calls.unwrap_or_else(|| panic!("not {count} calls but {:?}", self.scripts()))
+        self.until(&format!("{count} calls of scripts"), || {
+            Some(self.scripts()).filter(|all| all.len() >= count)
+        })
+    }
+
+    /// What `look` sees once it has not changed for a while.
+    pub(crate) fn rest<R: PartialEq>(&self, look: impl Fn(&Self) -> R) -> R {
+        let (mut last, mut since) = (look(self), Instant::now());
+        let deadline = Instant::now() + LIMIT;
+        while since.elapsed() < REST && Instant::now() < deadline {
+            thread::sleep(PAUSE);
+            let now = look(self);
+            if now != last {
+                (last, since) = (now, Instant::now());
+            }
+        }
+        last
     }
 
     /// Waits for a line of the log that contains `text`.
@@ -195,7 +235,7 @@ impl Play {
 
     /// Lets time pass, for what must not happen.
     pub(crate) fn quiet(&self) {
-        std::thread::sleep(QUIET);
+        thread::sleep(QUIET);
     }
 
     /// Notes a fact, in which both programs must agree.
@@ -217,12 +257,7 @@ impl Play {
     pub(crate) fn story(&self) -> String {
         let Some(farm) = &self.farm else { return String::new() };
         let table = farm.table().unwrap_or_else(|error| vec![error.to_string()]);
-        let log = if self.notes.is_empty() && self.fifo.is_none() {
-            String::new()
-        } else {
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| farm.daemon().tail(60)))
-                .unwrap_or_default()
-        };
+        let log = farm.story();
         format!(
             "notes:\n{}\nFIFO: {:?}\nscripts: {:?}\ntable:\n{}\nlog:\n{log}",
             self.notes.join("\n"),

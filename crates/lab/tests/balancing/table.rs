@@ -1,12 +1,10 @@
 //! The kernel's table after the same configuration, line by line.
 
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
 use crate::Scenario;
 use crate::cases::{self, Case, real, server};
-use crate::play::{LIMIT, Play};
+use crate::play::Play;
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     let further = std::env::var_os("STANDFAST_CONFIGS")
@@ -29,10 +27,18 @@ fn follow(play: &mut Play, steps: &[String]) {
         } else {
             play.reload(&text);
         }
-        let table = settled(play, index);
-        play.note_all(&format!("table after step {index}"), table);
-        let timeouts = play.run("ipvsadm -L --timeout");
-        play.note(timeouts.trim());
+        settle(play, index);
+        let table = play.table();
+        let without = table.into_iter().filter(|line| !line.contains(SENTINEL)).collect::<Vec<_>>();
+        play.note_all(&format!("table after step {index}"), without);
+        if text.contains("threshold") {
+            let thresholds = play.farm().thresholds().expect("ipvsadm");
+            play.note_all("thresholds", thresholds);
+        }
+        if text.contains("lvs_timeouts") {
+            let timeouts = play.run("ipvsadm -L --timeout");
+            play.note(timeouts.trim());
+        }
     }
     play.stop();
     let left = play.table();
@@ -47,24 +53,19 @@ fn sentinel(index: usize) -> String {
 
 const MARKS: usize = 99_000;
 
-/// The table once the sentinel and its real server are there, those of other texts are not, and
-/// nothing has changed for a while.
-fn settled(play: &Play, index: usize) -> Vec<String> {
-    let ours = format!("-f {}", MARKS + index);
+/// What the sentinels of all texts have in common.
+const SENTINEL: &str = "-f 990";
+
+/// Waits until the sentinel and its real server are in the kernel, those of other texts are not,
+/// and nothing has changed for a while.
+fn settle(play: &Play, index: usize) {
+    let mark = format!("FWM {:08X} ", MARKS + index);
     let complete = |lines: &[String]| {
-        let sentinels: Vec<&String> =
-            lines.iter().filter(|line| line.contains("-f 990")).collect();
-        sentinels.len() == 2 && sentinels.iter().all(|line| line.contains(&ours))
+        let marks: Vec<&String> = lines.iter().filter(|line| line.starts_with("FWM 000182")).collect();
+        matches!(marks.as_slice(), [only] if only.starts_with(&mark))
+            && lines.iter().any(|line| line.starts_with("-> CB0071FE:"))
     };
-    let mut last = play.table_until("the sentinel", complete);
-    let deadline = std::time::Instant::now() + LIMIT;
-    loop {
-        thread::sleep(Duration::from_millis(300));
-        let now = play.table();
-        if now == last {
-            return now.into_iter().filter(|line| !line.contains("-f 990")).collect();
-        }
-        assert!(std::time::Instant::now() < deadline, "the table never came to rest");
-        last = now;
-    }
+    play.until("the table is complete", || complete(&play.farm().glimpse()).then_some(()));
+    let table = play.rest(|play| play.farm().glimpse());
+    assert!(complete(&table), "the sentinel is gone: {table:?}");
 }
