@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Type};
+use socket2::{Domain, Protocol, SockRef, Type};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout};
 
@@ -18,8 +18,12 @@ use crate::target::Target;
 pub async fn connect_tcp(target: &Target) -> Result<TcpStream, Failure> {
     let began = Instant::now();
     let fail = |cause: Cause| Failure::new(cause, target.to, began.elapsed());
-    let socket = make(target, Type::STREAM, Protocol::TCP).map_err(fail)?;
-    let socket = TcpSocket::from_std_stream(socket.into());
+    let socket = match target.to {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    };
+    let socket = socket.map_err(|error| fail(failed(Socket::Make)(error)))?;
+    prepare(&SockRef::from(&socket), target).map_err(fail)?;
     match timeout(target.timeout, socket.connect(target.to)).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) => Err(fail(connection_cause(&error, target.timeout))),
@@ -48,8 +52,7 @@ fn connection_cause(error: &io::Error, within: Duration) -> Cause {
     }
 }
 
-/// A socket that does not block, bound as the target says. Options come before the address, so that
-/// the address is looked for on the right interface.
+/// A socket that does not block, prepared as the target says, not connected.
 ///
 /// # Errors
 /// The step that failed.
@@ -58,10 +61,16 @@ pub(crate) fn make(
     kind: Type,
     protocol: Protocol,
 ) -> Result<socket2::Socket, Cause> {
-    let failed = |step| move |error: io::Error| Cause::Socket { step, error: Errno::of(&error) };
     let domain = Domain::for_address(target.to);
     let socket = socket2::Socket::new(domain, kind.nonblocking().cloexec(), Some(protocol))
         .map_err(failed(Socket::Make))?;
+    prepare(&SockRef::from(&socket), target)?;
+    Ok(socket)
+}
+
+/// Binds and marks. The interface comes before the address, so that the address is looked for on
+/// that interface.
+fn prepare(socket: &SockRef<'_>, target: &Target) -> Result<(), Cause> {
     if let Some(interface) = &target.interface {
         socket.bind_device(Some(interface.as_bytes())).map_err(failed(Socket::Interface))?;
     }
@@ -75,7 +84,11 @@ pub(crate) fn make(
         }
         socket.bind(&from.into()).map_err(failed(Socket::Bind))?;
     }
-    Ok(socket)
+    Ok(())
+}
+
+fn failed(step: Socket) -> impl FnOnce(io::Error) -> Cause {
+    move |error| Cause::Socket { step, error: Errno::of(&error) }
 }
 
 /// Our own address and port, if one of them is given.

@@ -40,6 +40,11 @@ pub struct Settings {
     pub fast_recovery: bool,
 }
 
+/// From the end of a look that took longer than its delay to the next, at most.
+const BREATH: Duration = Duration::from_secs(1);
+
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
 /// What a result means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -124,11 +129,14 @@ impl Schedule {
     pub fn handle_result(&mut self, fine: bool, now: Instant) -> Verdict {
         let Phase::Looking(began) = self.phase else { return Verdict::Same };
         let (verdict, delay) = if fine { self.success() } else { self.failure() };
-        if self.settings.from_start {
-            self.wait(delay.saturating_sub(now.saturating_duration_since(began)), now);
+        let spent = if self.settings.from_start {
+            now.saturating_duration_since(began)
         } else {
-            self.wait(delay, now);
-        }
+            Duration::ZERO
+        };
+        // What takes longer than its delay goes on after a breath.
+        let rest = delay.checked_sub(spent).unwrap_or(delay.min(BREATH));
+        self.wait(rest, now);
         verdict
     }
 
@@ -206,7 +214,7 @@ impl Schedule {
 
     fn warm_up(&mut self, spread: f64, now: Instant) {
         let share = if spread.is_finite() { spread.clamp(0.0, 1.0) } else { 0.0 };
-        self.wait(self.settings.warmup.mul_f64(share), now);
+        self.wait(self.settings.warmup.min(YEAR).mul_f64(share), now);
     }
 
     fn wait(&mut self, delay: Duration, now: Instant) {
@@ -218,6 +226,5 @@ impl Schedule {
 /// every time can be expressed.
 fn after(now: Instant, delay: Duration) -> Instant {
     const LEAST: Duration = Duration::from_millis(1);
-    const YEAR: Duration = Duration::from_secs(365 * 86_400);
     now + delay.clamp(LEAST, YEAR)
 }

@@ -1,0 +1,89 @@
+//! How much the machine pays for many TCP checks: `many_tcp [CHECKS] [SECONDS]`, on loopback.
+//!
+//! Looks at one listener with that many checks a second apart (default 5,000 for 20 s) and prints
+//! looks a second, this process's CPU time, and how late looks begin.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use standfast_checkers::schedule::Settings;
+use standfast_checkers::{Check, CheckId, CheckSpec, Checkers, Environment, Kind, Start, Target};
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::task::LocalSet;
+use tokio::time::{Instant, sleep};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let count: u64 = args.next().map_or(Ok(5_000), |text| text.parse())?;
+    let seconds: u64 = args.next().map_or(Ok(20), |text| text.parse())?;
+    // Somebody else may serve, so that its work is not counted as ours.
+    let server: Option<SocketAddr> = args.next().map(|text| text.parse()).transpose()?;
+    let server = match server {
+        Some(address) => address,
+        None => serve()?,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(LocalSet::new().run_until(measure(server, count, seconds)))
+}
+
+/// Accepts and closes, in a process's other thread.
+fn serve() -> Result<SocketAddr, Box<dyn Error>> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    std::thread::spawn(move || while listener.accept().is_ok() {});
+    Ok(address)
+}
+
+async fn measure(server: SocketAddr, count: u64, seconds: u64) -> Result<(), Box<dyn Error>> {
+    let (events, mut heard) = unbounded_channel();
+    let checkers = Checkers::new(events, Environment::default());
+    let schedule = Settings {
+        delay_loop: Duration::from_secs(1),
+        retry: 1,
+        delay_before_retry: Duration::from_secs(1),
+        warmup: Duration::from_secs(1),
+        alpha: false,
+        steps: 1,
+        retry_when_down: true,
+        from_start: false,
+        fast_recovery: false,
+    };
+    let check =
+        Rc::new(Check { kind: Kind::Tcp(Target::new(server)), schedule, log_all_failures: false });
+    for id in 0..count {
+        checkers.start(CheckSpec { id: CheckId(id), check: check.clone(), start: Start::Fresh });
+    }
+    sleep(Duration::from_secs(2)).await;
+    let looks = || (0..count).filter_map(|id| checkers.status(CheckId(id))).map(|s| s.runs).sum();
+    let (began, cpu_before, looks_before): (_, _, u64) = (Instant::now(), cpu()?, looks());
+    sleep(Duration::from_secs(seconds)).await;
+    let (took, cpu_spent) = (began.elapsed().as_secs_f64(), cpu()? - cpu_before);
+    let rate = (looks() - looks_before) as f64 / took;
+    // A look that begins on time and takes no time would come once a second.
+    let late = (count as f64 / rate - 1.0) * 1_000.0;
+    println!(
+        "{rate:.0} looks/s, CPU {:.1} %, a turn is {late:.1} ms late",
+        cpu_spent / took * 100.0
+    );
+    let mut troubles = 0;
+    while let Ok(event) = heard.try_recv() {
+        if !matches!(event.change, standfast_checkers::Change::Up(_)) {
+            troubles += 1;
+            if troubles < 4 {
+                println!("{:?}", event.change);
+            }
+        }
+    }
+    println!("{troubles} events other than the first success");
+    Ok(())
+}
+
+/// CPU seconds of this thread so far.
+fn cpu() -> Result<f64, Box<dyn Error>> {
+    let stat = std::fs::read_to_string("/proc/thread-self/stat")?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
+    let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
+    Ok(ticks / 100.0)
+}
