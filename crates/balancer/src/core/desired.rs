@@ -30,6 +30,9 @@ impl Core {
     /// Brings the table up to date and lets outputs out, the kernel's first: when a script runs,
     /// the kernel has what it speaks of.
     pub(super) fn flush(&mut self) {
+        for v in self.dirty.clone() {
+            self.settle_orders(v);
+        }
         let mut keys = std::mem::take(&mut self.orphans);
         for v in std::mem::take(&mut self.dirty) {
             let services = self.virtual_servers.get(v).map(|vs| &vs.plan.services);

@@ -192,7 +192,6 @@ impl Core {
         }
         self.start_lookups(v);
         self.populate(v, reload, saved);
-        self.settle_orders(v);
     }
 
     /// Whether the checks of a virtual server may run.
@@ -471,11 +470,15 @@ impl Core {
         self.event(v, None, kind, None);
     }
 
-    /// What must always be true. Called after every step in debug builds.
+    /// What must always be true. Called after every step in debug builds, if there are at most 64
+    /// virtual servers.
     ///
     /// # Panics
     /// If it is not.
     pub fn check_invariants(&self) {
+        if self.virtual_servers.len() > 64 {
+            return;
+        }
         for vs in &self.virtual_servers {
             let mut seen = HashSet::new();
             for server in &vs.servers {
@@ -502,14 +505,12 @@ impl Core {
             self.dirty.is_empty() && self.orphans.is_empty(),
             "something is not brought up to date"
         );
-        if self.virtual_servers.len() < 64 {
-            for (key, owners) in &self.owners {
-                assert!(!owners.is_empty());
-                assert_eq!(self.desired.get(key), self.entry(key).as_ref(), "{key}");
-            }
-            for (key, _) in self.desired.services() {
-                assert!(self.owners.contains_key(key), "{key} belongs to nobody");
-            }
+        for (key, owners) in &self.owners {
+            assert!(!owners.is_empty());
+            assert_eq!(self.desired.get(key), self.entry(key).as_ref(), "{key}");
+        }
+        for (key, _) in self.desired.services() {
+            assert!(self.owners.contains_key(key), "{key} belongs to nobody");
         }
     }
 }

@@ -115,13 +115,13 @@ impl Core {
         self.event(v, Some(s), kind, None);
         self.weight_event(v, s, before, WeightCause::Operator);
         self.touch(v);
-        self.settle_orders(v);
         self.judge(v, false);
     }
 
     /// Ends drains of servers that are not in the kernel's table: nothing can be open there.
     pub(super) fn settle_orders(&mut self, v: usize) {
-        for s in 0..self.virtual_servers[v].servers.len() {
+        let count = self.virtual_servers.get(v).map_or(0, |vs| vs.servers.len());
+        for s in 0..count {
             let vs = &self.virtual_servers[v];
             let server = &vs.servers[s];
             let order = server.order.map(|order| order.order);

@@ -53,7 +53,6 @@ impl Core {
         self.stop_lookups();
         self.index();
         for v in 0..self.virtual_servers.len() {
-            self.settle_orders(v);
             self.judge(v, true);
         }
     }
