@@ -1,8 +1,5 @@
 //! `keepalived.data`, `.stats` and `.json`, and the snapshot that they and the clients get.
 
-use std::path::{Path, PathBuf};
-
-use config::model::global::Dumps;
 use status::control::Dump;
 use status::snapshot::{Interface, Node, Snapshot};
 use vrrp::TrackKind;
@@ -114,13 +111,9 @@ impl Role {
                 (&dumps.json, "keepalived.json", text)
             }
         };
-        let path = dump_path(
-            &self.launch.options.dump_dir,
-            own.as_deref(),
-            name,
-            dumps,
-            self.launch.options.instance_name.as_deref(),
-        );
+        let instance = self.launch.options.instance_name.as_deref().filter(|_| dumps.use_instance);
+        let path =
+            status::dump::path(&self.launch.options.dump_dir, own.as_deref(), name, instance);
         let mode = 0o666 & !global.umask.value;
         // A thousand instances make a megabyte: the disk is not the timing thread's business.
         let written = std::thread::Builder::new().name("dump".into()).spawn(move || {
@@ -256,40 +249,4 @@ impl Role {
 
 fn host_name() -> String {
     sys::sysctl::read("kernel/hostname").unwrap_or_default()
-}
-
-/// Where a dump file goes.
-fn dump_path(
-    directory: &Path,
-    own: Option<&Path>,
-    name: &str,
-    dumps: &Dumps,
-    instance: Option<&str>,
-) -> PathBuf {
-    if let Some(own) = own {
-        return own.to_owned();
-    }
-    match (dumps.use_instance, instance, name.split_once('.')) {
-        (true, Some(instance), Some((stem, ending))) => {
-            directory.join(format!("{stem}.{instance}.{ending}"))
-        }
-        _ => directory.join(name),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dump_files_are_where_exporters_look() {
-        let mut dumps = Dumps::default();
-        let path = |dumps: &Dumps, own: Option<&str>| {
-            dump_path(Path::new("/tmp"), own.map(Path::new), "keepalived.json", dumps, Some("a"))
-        };
-        assert_eq!(path(&dumps, None), Path::new("/tmp/keepalived.json"));
-        assert_eq!(path(&dumps, Some("/run/x")), Path::new("/run/x"));
-        dumps.use_instance = true;
-        assert_eq!(path(&dumps, None), Path::new("/tmp/keepalived.a.json"));
-    }
 }

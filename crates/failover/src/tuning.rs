@@ -51,29 +51,18 @@ impl Tuning {
     /// Applies what the configuration asks for to the calling thread.
     pub(crate) fn apply(&mut self, global: &Global) {
         let wanted = &global.vrrp_process;
-        let told = |what: &str, result: std::io::Result<()>| {
-            if let Err(error) = result {
-                log::warn!("{what}: {error}");
-            }
+        let scheduling = sched::Scheduling {
+            nice: wanted.nice.value,
+            processors: wanted.cpus.iter().map(|&cpu| cpu.into()).collect(),
+            no_swap: wanted.no_swap,
+            realtime: wanted.rt_priority,
+            // Keepalived's default of 10 ms would kill us in the middle of a large takeover: only
+            // a limit that was written counts.
+            realtime_limit: (!wanted.rlimit_rttime.is_default())
+                .then(|| u64::try_from(wanted.rlimit_rttime.value.as_micros()).unwrap_or(u64::MAX)),
         };
-        if wanted.nice.value != 0 {
-            told("vrrp_priority", sched::set_nice(wanted.nice.value));
-        }
-        if !wanted.cpus.is_empty() {
-            let cpus: Vec<usize> = wanted.cpus.iter().map(|&cpu| cpu.into()).collect();
-            told("vrrp_cpu_affinity", sched::set_affinity(&cpus));
-        }
-        if wanted.no_swap {
-            told("vrrp_no_swap", sched::lock_memory());
-        }
-        if let Some(priority) = wanted.rt_priority {
-            told("vrrp_rt_priority", sched::set_realtime(priority));
-        }
-        // Keepalived's default of 10 ms would kill us in the middle of a large takeover: only a
-        // limit that was written counts.
-        if !wanted.rlimit_rttime.is_default() {
-            let micros = u64::try_from(wanted.rlimit_rttime.value.as_micros()).unwrap_or(u64::MAX);
-            told("vrrp_rlimit_rttime", sys::limits::limit_realtime(micros));
+        for (what, error) in scheduling.apply() {
+            log::warn!("vrrp_{what}: {error}");
         }
         self.most = u8::try_from(global.max_auto_priority.value).unwrap_or(0);
         self.tolerated = global.min_auto_priority_delay.value;

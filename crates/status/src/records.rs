@@ -8,20 +8,38 @@ use crate::Record;
 const KEPT: usize = 64;
 
 /// The records of this life of the role.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Records {
     seq: u64,
+    most: usize,
     by_subject: HashMap<String, VecDeque<Record>>,
 }
 
+impl Default for Records {
+    fn default() -> Self {
+        Self { seq: 0, most: KEPT, by_subject: HashMap::new() }
+    }
+}
+
 impl Records {
+    /// Keeps at most so many records for each subject from now on, instead of 64.
+    pub fn keep(&mut self, most: usize) {
+        self.most = most;
+    }
+
     /// Numbers and keeps a record.
-    pub fn add(&mut self, mut record: Record) -> Record {
+    pub fn add(&mut self, record: Record) -> Record {
+        let subject = record.subject.clone().unwrap_or_default();
+        self.add_under(&subject, record)
+    }
+
+    /// Numbers a record and keeps it with those of another subject than its own: that of a real
+    /// server with its virtual server's.
+    pub fn add_under(&mut self, subject: &str, mut record: Record) -> Record {
         self.seq += 1;
         record.seq = self.seq;
-        let subject = record.subject.clone().unwrap_or_default();
-        let kept = self.by_subject.entry(subject).or_default();
-        if kept.len() >= KEPT {
+        let kept = self.by_subject.entry(subject.to_owned()).or_default();
+        while kept.len() >= self.most.max(1) {
             kept.pop_front();
         }
         kept.push_back(record.clone());
@@ -87,6 +105,19 @@ mod tests {
         assert_eq!(of_a.len(), KEPT);
         assert_eq!(of_a[0].message, "3");
         assert_eq!(records.all().last().map(|r| r.seq), Some(KEPT as u64 + 4));
+    }
+
+    #[test]
+    fn records_of_a_part_are_with_those_of_the_whole() {
+        let mut records = Records::default();
+        records.keep(2);
+        for text in ["1", "2", "3"] {
+            records.add_under("whole", record("part", text));
+        }
+        let of_whole = records.of("whole");
+        assert_eq!(of_whole.iter().map(|r| r.seq).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(of_whole[0].subject.as_deref(), Some("part"));
+        assert!(records.of("part").is_empty());
     }
 
     #[test]

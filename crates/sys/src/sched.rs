@@ -92,6 +92,48 @@ fn schedule(policy: i32, priority: u8) -> io::Result<()> {
     Ok(())
 }
 
+/// How a process wants to be scheduled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scheduling {
+    /// Nice value, −20..=19; 0 leaves it.
+    pub nice: i8,
+    /// Processors to run on; empty: all.
+    pub processors: Vec<usize>,
+    /// Lock all memory.
+    pub no_swap: bool,
+    /// SCHED_RR with this priority, 1..=99.
+    pub realtime: Option<u8>,
+    /// Limit on real-time processor time between two waits, µs.
+    pub realtime_limit: Option<u64>,
+}
+
+impl Scheduling {
+    /// Applies it to the calling thread (memory and limit to the process). Gives back what was
+    /// refused, by the ending of the keyword that asked for it: `priority`, `cpu_affinity`, ….
+    pub fn apply(&self) -> Vec<(&'static str, io::Error)> {
+        let mut refused = Vec::new();
+        let mut told = |what, result: io::Result<()>| {
+            refused.extend(result.err().map(|error| (what, error)));
+        };
+        if self.nice != 0 {
+            told("priority", set_nice(self.nice));
+        }
+        if !self.processors.is_empty() {
+            told("cpu_affinity", set_affinity(&self.processors));
+        }
+        if self.no_swap {
+            told("no_swap", lock_memory());
+        }
+        if let Some(priority) = self.realtime {
+            told("rt_priority", set_realtime(priority));
+        }
+        if let Some(micros) = self.realtime_limit {
+            told("rlimit_rttime", crate::limits::limit_realtime(micros));
+        }
+        refused
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::thread;

@@ -1,0 +1,473 @@
+//! Our part of the kernel's IPVS table: opening IPVS, bringing the table to what the core wants,
+//! and putting right what somebody else changed.
+//!
+//! IPVS tells nobody of changes. So the table is read now and then, a bounded share of it at a
+//! time, and compared with what was last set there.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use netlink::KernelError;
+use netlink::ipvs::{
+    DestinationState, Drift, Held, Ipvs, IpvsKernel, IpvsOptions, Request, ServiceKey,
+    ServiceState, Strays, SyncDaemon, SyncRole, Table, Timeouts, drift, plan, plan_for,
+};
+
+/// Services whose destinations one look reads.
+const SHARE: usize = 512;
+/// How often a table that changes under our hands is read anew before the next look takes over.
+const ATTEMPTS: usize = 3;
+/// Findings and refusals that are told one by one; the rest is counted.
+const REPORTED: usize = 16;
+
+/// A kernel's IPVS that may be opened on another thread.
+pub type BoxedIpvs = Box<dyn IpvsKernel + Send>;
+
+/// Why there is no IPVS to be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unavailable {
+    /// Why, in one sentence.
+    pub problem: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// Opens IPVS; `true`: also load the module if that is needed. May take seconds, and is called on
+/// a thread of its own.
+pub type Opener = Arc<dyn Fn(bool) -> Result<BoxedIpvs, Unavailable> + Send + Sync>;
+
+/// Opens the real kernel's, in the network namespace `namespace` (`net_namespace_ipvs`; empty: the
+/// one that process 1 is in) or in the calling thread's own.
+pub(crate) fn real(options: IpvsOptions, namespace: Option<String>) -> Opener {
+    Arc::new(move |load| {
+        if let Some(name) = &namespace {
+            let place = if name.is_empty() { "/proc/1/ns/net" } else { name.as_str() };
+            // The thread ends after this: nobody else is taken along.
+            sys::netns::enter(place).map_err(|error| Unavailable {
+                problem: format!("net_namespace_ipvs {name}: {error}"),
+                remedy: format!("create it: ip netns add {name}"),
+            })?;
+        }
+        let load_module = options.load_module.filter(|_| load);
+        match Ipvs::with(&IpvsOptions { load_module, ..options.clone() }) {
+            Ok(ipvs) => Ok(Box::new(ipvs) as BoxedIpvs),
+            Err(error) => {
+                Err(Unavailable { problem: error.to_string(), remedy: error.remedy().to_owned() })
+            }
+        }
+    })
+}
+
+/// What came of a change.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// Requests that the kernel refused, in sentences.
+    pub(crate) refused: Vec<String>,
+    /// Services of somebody else that are ours from now on.
+    pub(crate) adopted: Vec<ServiceKey>,
+    /// Servers in them that stay although they are not ours.
+    pub(crate) strays: Vec<(ServiceKey, SocketAddr)>,
+    /// What somebody else had changed and was put right, in sentences.
+    pub(crate) repaired: Vec<String>,
+    /// The way to the kernel is lost: it has to be opened again.
+    pub(crate) lost: Option<KernelError>,
+}
+
+impl Outcome {
+    fn absorb(&mut self, other: Self) {
+        self.refused.extend(other.refused);
+        self.adopted.extend(other.adopted);
+        self.strays.extend(other.strays);
+        self.repaired.extend(other.repaired);
+        self.lost = self.lost.take().or(other.lost);
+    }
+}
+
+/// A service with its destinations, as the kernel counts them.
+pub(crate) type Counted = (ServiceState, Vec<DestinationState>);
+
+/// Our part of the table.
+#[derive(Default)]
+pub(crate) struct Kernel {
+    ipvs: Option<BoxedIpvs>,
+    /// What we last set, or found and let be.
+    mirror: Table,
+    held: Held,
+    /// Whether `held` has changed since it was last kept.
+    unkept: bool,
+    /// From where the next look goes on.
+    next: Option<ServiceKey>,
+    refusals: VecDeque<String>,
+    repaired: u64,
+}
+
+impl Kernel {
+    /// Nothing is known of the kernel yet; `held` was ours before the role was restarted.
+    pub(crate) fn new(held: Held) -> Self {
+        Self { held, ..Self::default() }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.ipvs.is_some()
+    }
+
+    /// Whether anything in the kernel is ours.
+    pub(crate) fn holds_something(&self) -> bool {
+        self.held.services().len() > 0
+    }
+
+    /// Takes IPVS in. Nothing is read or changed yet.
+    pub(crate) fn open(&mut self, ipvs: BoxedIpvs) {
+        self.ipvs = Some(ipvs);
+        self.refusals.clear();
+        self.mirror = Table::new();
+        self.next = None;
+    }
+
+    /// `lvs_flush`: removes all services, whoever added them.
+    pub(crate) fn flush(&mut self) -> Outcome {
+        self.ask(Request::Flush, "the table cannot be emptied")
+    }
+
+    /// `lvs_timeouts`.
+    pub(crate) fn set_timeouts(&mut self, timeouts: Timeouts) -> Outcome {
+        self.ask(Request::SetTimeouts(timeouts), "time-outs cannot be set")
+    }
+
+    /// Starts the daemons that do not run as wanted, and stops those of these roles that do.
+    pub(crate) fn start_daemons(&mut self, wanted: &[SyncDaemon]) -> Outcome {
+        let Some(ipvs) = &mut self.ipvs else { return Outcome::default() };
+        let running = match ipvs.daemons() {
+            Ok(running) => running,
+            Err(error) => return refusal(format!("synchronisation daemons: {error}")),
+        };
+        let mut outcome = Outcome::default();
+        for daemon in wanted {
+            let same = running.iter().find(|other| other.role == daemon.role);
+            match same {
+                Some(other) if is_as_wanted(other, daemon) => continue,
+                Some(other) => outcome.absorb(self.stop_daemon(other.role)),
+                None => {}
+            }
+            let what = format!("{} daemon on {}", role_word(daemon.role), daemon.interface);
+            outcome.absorb(self.ask(Request::StartDaemon(daemon.clone()), &what));
+        }
+        outcome
+    }
+
+    pub(crate) fn stop_daemon(&mut self, role: SyncRole) -> Outcome {
+        let what = format!("{} daemon cannot be stopped", role_word(role));
+        self.ask(Request::StopDaemon(role), &what)
+    }
+
+    /// Reads our part of the table and brings all of it to what is wanted: at the start, after the
+    /// way to the kernel was lost, and when an answer was.
+    pub(crate) fn bring_all(&mut self, desired: &Table) -> Outcome {
+        let mut outcome = Outcome::default();
+        for _ in 0..ATTEMPTS {
+            let Some(ipvs) = &mut self.ipvs else { return outcome };
+            let mut keys: BTreeSet<ServiceKey> = desired.services().map(|(key, _)| *key).collect();
+            keys.extend(self.held.services().map(|(key, _)| *key));
+            self.mirror = match ipvs.table_of(&keys) {
+                Ok(table) => table,
+                Err(error) => {
+                    outcome.lost = Some(error);
+                    return outcome;
+                }
+            };
+            let plan = plan(&self.mirror, &self.held, desired, Strays::Keep);
+            let (done, uncertain) = self.carry_out(plan);
+            outcome.absorb(done);
+            if !uncertain {
+                break;
+            }
+        }
+        outcome
+    }
+
+    /// Brings some services to what is wanted.
+    pub(crate) fn bring(&mut self, keys: &BTreeSet<ServiceKey>, desired: &Table) -> Outcome {
+        if self.ipvs.is_none() {
+            return Outcome::default();
+        }
+        let mut outcome = Outcome::default();
+        // A service that is new to us may be somebody's already: it has to be read first.
+        let new: BTreeSet<_> = keys
+            .iter()
+            .filter(|key| desired.get(key).is_some() && !self.held.contains(key))
+            .copied()
+            .collect();
+        if !new.is_empty() {
+            outcome.absorb(self.read(&new));
+        }
+        let plan = plan_for(keys, &self.mirror, &self.held, desired, Strays::Keep);
+        let (done, mut uncertain) = self.carry_out(plan);
+        outcome.absorb(done);
+        for _ in 0..ATTEMPTS {
+            if !uncertain || outcome.lost.is_some() {
+                break;
+            }
+            outcome.absorb(self.read(keys));
+            let plan = plan_for(keys, &self.mirror, &self.held, desired, Strays::Keep);
+            let (done, again) = self.carry_out(plan);
+            outcome.absorb(done);
+            uncertain = again;
+        }
+        outcome
+    }
+
+    /// Looks at a share of our services for what others changed, and puts it right.
+    pub(crate) fn look(&mut self, desired: &Table) -> Outcome {
+        let mut outcome = Outcome::default();
+        let share = self.share();
+        let Some(ipvs) = &mut self.ipvs else { return outcome };
+        let services = match ipvs.services() {
+            Ok(services) => services,
+            Err(error) => {
+                outcome.lost = Some(error);
+                return outcome;
+            }
+        };
+        let mut found = Table::new();
+        for state in services {
+            let key = state.key;
+            let Some(ours) = self.mirror.get(&key) else { continue };
+            let entry = found.insert(key, state.service);
+            if !share.contains(&key) {
+                // Not looked at in this turn.
+                for (address, destination) in ours.destinations() {
+                    entry.insert(*address, *destination);
+                }
+                continue;
+            }
+            match ipvs.destinations(&key) {
+                Ok(states) => {
+                    for state in states {
+                        entry.insert(state.address, state.destination);
+                    }
+                }
+                Err(error) => {
+                    outcome.lost = Some(error);
+                    return outcome;
+                }
+            }
+        }
+        let drifts = drift(&self.mirror, &found, &self.held);
+        if drifts.is_empty() {
+            // What could not be done before (a scheduler that was missing) is tried again.
+            let keys: BTreeSet<_> = desired.services().map(|(key, _)| *key).collect();
+            let plan = plan_for(&keys, &self.mirror, &self.held, desired, Strays::Keep);
+            if plan.is_empty() {
+                self.refusals.clear();
+            } else {
+                outcome.absorb(self.carry_out(plan).0);
+            }
+            return outcome;
+        }
+        let keys: BTreeSet<_> = drifts.iter().map(|drift| *drift.service()).collect();
+        for key in &keys {
+            self.mirror.remove(key);
+            if let Some(entry) = found.remove(key) {
+                let place = self.mirror.insert(*key, entry.service.clone());
+                for (address, destination) in entry.destinations() {
+                    place.insert(*address, *destination);
+                }
+            }
+        }
+        let plan = plan_for(&keys, &self.mirror, &self.held, desired, Strays::Keep);
+        let repairs = !plan.is_empty();
+        outcome.absorb(self.carry_out(plan).0);
+        if repairs {
+            self.repaired += drifts.len() as u64;
+            outcome.repaired = told(&drifts);
+        }
+        outcome
+    }
+
+    /// The services whose destinations are read in this turn.
+    fn share(&mut self) -> BTreeSet<ServiceKey> {
+        let all: Vec<ServiceKey> = self.held.services().map(|(key, _)| *key).collect();
+        let start = match self.next {
+            Some(next) => all.partition_point(|key| *key < next),
+            None => 0,
+        };
+        let share: BTreeSet<_> =
+            all.iter().cycle().skip(start).take(SHARE.min(all.len())).copied().collect();
+        self.next = all.get((start + SHARE) % all.len().max(1)).copied();
+        share
+    }
+
+    /// Connections of a destination: active, inactive.
+    pub(crate) fn connections(
+        &mut self,
+        key: &ServiceKey,
+    ) -> Result<Vec<DestinationState>, KernelError> {
+        match &mut self.ipvs {
+            Some(ipvs) => ipvs.destinations(key),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Counters of some services; those that are not in the kernel are left out.
+    pub(crate) fn counted(&mut self, keys: &BTreeSet<ServiceKey>) -> Vec<Counted> {
+        let Some(ipvs) = &mut self.ipvs else { return Vec::new() };
+        let services = ipvs.services().unwrap_or_default();
+        let ours = services.into_iter().filter(|state| keys.contains(&state.key));
+        ours.map(|state| {
+            let destinations = ipvs.destinations(&state.key).unwrap_or_default();
+            (state, destinations)
+        })
+        .collect()
+    }
+
+    /// What we last set.
+    pub(crate) fn mirror(&self) -> &Table {
+        &self.mirror
+    }
+
+    /// What is ours, if it has changed since the last call.
+    pub(crate) fn held_if_changed(&mut self) -> Option<&Held> {
+        std::mem::take(&mut self.unkept).then_some(&self.held)
+    }
+
+    /// How many changes of others were put right.
+    pub(crate) fn repaired(&self) -> u64 {
+        self.repaired
+    }
+
+    /// The last refusals, oldest first.
+    pub(crate) fn refusals(&self) -> impl Iterator<Item = &str> {
+        self.refusals.iter().map(String::as_str)
+    }
+
+    /// The way to the kernel is lost.
+    pub(crate) fn close(&mut self) {
+        self.ipvs = None;
+    }
+
+    /// Reads some services into the mirror.
+    fn read(&mut self, keys: &BTreeSet<ServiceKey>) -> Outcome {
+        let Some(ipvs) = &mut self.ipvs else { return Outcome::default() };
+        let found = match ipvs.table_of(keys) {
+            Ok(found) => found,
+            Err(error) => return Outcome { lost: Some(error), ..Outcome::default() },
+        };
+        for key in keys {
+            self.mirror.remove(key);
+        }
+        for (key, entry) in found.services() {
+            let place = self.mirror.insert(*key, entry.service.clone());
+            for (address, destination) in entry.destinations() {
+                place.insert(*address, *destination);
+            }
+        }
+        Outcome::default()
+    }
+
+    /// Carries a plan out. Whether the mirror may be wrong now.
+    fn carry_out(&mut self, plan: netlink::ipvs::Plan) -> (Outcome, bool) {
+        let mut outcome = Outcome {
+            adopted: plan.adopted.clone(),
+            strays: plan.strays.iter().map(|(key, address, _)| (*key, *address)).collect(),
+            ..Outcome::default()
+        };
+        let Some(ipvs) = &mut self.ipvs else { return (outcome, false) };
+        let results = if plan.is_empty() { Vec::new() } else { ipvs.apply(&plan.requests) };
+        let reshaped =
+            |request: &Request| matches!(request, Request::NewService(..) | Request::DelService(_));
+        self.unkept |= !plan.adopted.is_empty() || plan.requests.iter().any(reshaped);
+        let many = self.held.services().len();
+        let settled = self.held.settle(plan, &results, &mut self.mirror);
+        self.unkept |= many != self.held.services().len();
+        let mut more = 0;
+        for (request, error) in &settled.failures {
+            let text = format!("{}: {error}", described(request));
+            if self.refusals.contains(&text) {
+                // It was told when it was tried first.
+                continue;
+            }
+            if outcome.refused.len() >= REPORTED {
+                more += 1;
+                continue;
+            }
+            if self.refusals.len() >= REPORTED {
+                self.refusals.pop_front();
+            }
+            self.refusals.push_back(text.clone());
+            outcome.refused.push(text);
+        }
+        if more > 0 {
+            outcome.refused.push(format!("{more} more requests were refused"));
+        }
+        (outcome, settled.uncertain)
+    }
+
+    fn ask(&mut self, request: Request, what: &str) -> Outcome {
+        let Some(ipvs) = &mut self.ipvs else { return Outcome::default() };
+        match ipvs.apply(&[request]).pop() {
+            Some(Err(error)) => refusal(format!("{what}: {error}")),
+            _ => Outcome::default(),
+        }
+    }
+}
+
+fn refusal(text: String) -> Outcome {
+    Outcome { refused: vec![text], ..Outcome::default() }
+}
+
+/// The kernel fills in what was left open.
+fn is_as_wanted(running: &SyncDaemon, wanted: &SyncDaemon) -> bool {
+    running.interface == wanted.interface
+        && running.sync_id == wanted.sync_id
+        && wanted.max_len.is_none_or(|it| running.max_len == Some(it))
+        && wanted.group.is_none_or(|it| running.group == Some(it))
+        && wanted.port.is_none_or(|it| running.port == Some(it))
+        && wanted.ttl.is_none_or(|it| running.ttl == Some(it))
+}
+
+/// As `ipvsadm` calls it.
+pub(crate) fn role_word(role: SyncRole) -> &'static str {
+    match role {
+        SyncRole::Master => "master",
+        SyncRole::Backup => "backup",
+    }
+}
+
+fn told(drifts: &[Drift]) -> Vec<String> {
+    let mut texts: Vec<String> = drifts.iter().take(REPORTED).map(ToString::to_string).collect();
+    let more = drifts.len().saturating_sub(REPORTED);
+    if more > 0 {
+        texts.push(format!("{more} more changes by somebody"));
+    }
+    texts
+}
+
+/// A request in words, as far as it is about services.
+fn described(request: &Request) -> String {
+    match request {
+        Request::NewService(key, service) => {
+            format!("the service {key} ({}) cannot be added", service.scheduler)
+        }
+        Request::SetService(key, service) => {
+            format!("the service {key} ({}) cannot be changed", service.scheduler)
+        }
+        Request::DelService(key) => format!("the service {key} cannot be removed"),
+        Request::NewDestination(key, address, to) => {
+            format!("{address} ({}) cannot be added to {key}", to.forwarding)
+        }
+        Request::SetDestination(key, address, to) => {
+            format!("{address} ({}) of {key} cannot be changed", to.forwarding)
+        }
+        Request::DelDestination(key, address) => {
+            format!("{address} cannot be removed from {key}")
+        }
+        Request::SetTimeouts(_) => "time-outs cannot be set".to_owned(),
+        Request::StartDaemon(daemon) => {
+            format!("the {} daemon cannot be started", role_word(daemon.role))
+        }
+        Request::StopDaemon(role) => format!("the {} daemon cannot be stopped", role_word(*role)),
+        Request::Zero(_) => "counters cannot be set to zero".to_owned(),
+        Request::Flush => "the table cannot be emptied".to_owned(),
+    }
+}
