@@ -31,6 +31,7 @@ pub use destination::{Destination, DestinationState, Forwarding, Tunnel, TunnelC
 pub use drift::{Drift, drift};
 pub use fake::{FakeCounts, FakeIpvs};
 pub use kernel::{Ipvs, IpvsOptions, OpenError};
+pub use message::{Reply, decode, encode};
 pub use module::{ModuleError, load_module};
 pub use plan::{Held, Plan, Settled, Strays, plan, plan_for};
 pub use request::Request;

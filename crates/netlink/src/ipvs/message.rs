@@ -9,7 +9,7 @@ use super::{
     Request, SchedulerFlags, Service, ServiceKey, ServiceState, SyncDaemon, SyncRole, Timeouts,
     Tunnel, TunnelChecksum,
 };
-use crate::codec::{Attribute, Attributes, Message, NLM_F_REQUEST, Writer};
+use crate::codec::{Attribute, Attributes, Message, Messages, NLM_F_REQUEST, Writer};
 use crate::{Family, KernelError};
 
 /// Netlink type of the controller that knows the families.
@@ -143,6 +143,47 @@ impl Question<'_> {
     pub(super) const fn is_dump(self) -> bool {
         matches!(self, Self::Services | Self::Destinations(_) | Self::Daemons)
     }
+}
+
+/// What a message of the kernel says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// A service.
+    Service(ServiceState),
+    /// A destination.
+    Destination(DestinationState),
+    /// A synchronisation daemon.
+    Daemon(SyncDaemon),
+    /// Time-outs.
+    Timeouts(Timeouts),
+    /// Version and size.
+    Info(Info),
+}
+
+/// Reads the messages of a datagram that came from the family; destinations are said to be those of
+/// `service`. Never fails: what cannot be understood is left out. For captures and tests; who talks
+/// to the kernel uses [`Ipvs`](super::Ipvs).
+#[must_use]
+pub fn decode(datagram: &[u8], service: &ServiceKey) -> Vec<Reply> {
+    let read = |message: Message<'_>| match message.payload.first().copied()? {
+        cmd::NEW_SERVICE => parse_service(&message).map(Reply::Service),
+        cmd::NEW_DEST => parse_destination(&message, service).map(Reply::Destination),
+        cmd::NEW_DAEMON => parse_daemon(&message).map(Reply::Daemon),
+        cmd::SET_CONFIG => parse_config(&message).map(Reply::Timeouts),
+        cmd::SET_INFO => parse_info(&message).map(Reply::Info),
+        _ => None,
+    };
+    Messages(datagram).filter_map(read).collect()
+}
+
+/// Writes a request as one message, with the number 1 and the family 0. For captures and tests.
+///
+/// # Errors
+/// [`KernelError::Unsupported`] for what cannot be expressed.
+pub fn encode(request: &Request) -> Result<Vec<u8>, KernelError> {
+    let mut writer = Writer::default();
+    put(request, (0, NLM_F_REQUEST, 1), &mut writer)?;
+    Ok(writer.bytes().to_vec())
 }
 
 /// Writes the question for the number of a family.
@@ -616,3 +657,6 @@ fn parse_address(family: Family, bytes: &[u8]) -> Option<IpAddr> {
 fn big_endian(bytes: &[u8]) -> Option<u16> {
     bytes.first_chunk::<2>().map(|chunk| u16::from_be_bytes(*chunk))
 }
+
+#[cfg(test)]
+mod tests;
