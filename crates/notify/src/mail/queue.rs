@@ -20,6 +20,8 @@ const HURRIED_RETRY: Duration = Duration::from_millis(250);
 /// An alert that waits.
 #[derive(Clone, Debug)]
 struct Waiting {
+    /// Counts up: its place among the others.
+    number: u64,
     alert: Alert,
     /// Who is still to get it.
     to: Recipients,
@@ -70,7 +72,9 @@ pub(crate) enum Attempt {
 pub(crate) struct Queue {
     pace: Pace,
     recipients: Recipients,
+    /// In the order in which they came.
     waiting: VecDeque<Waiting>,
+    pushed: u64,
     /// What [`Queue::take`] has given out.
     sending: Vec<Waiting>,
     /// Alerts lost since the last message that told of them.
@@ -92,6 +96,7 @@ impl Queue {
             pace,
             recipients: recipients.into(),
             waiting: VecDeque::new(),
+            pushed: 0,
             sending: Vec::new(),
             lost: 0,
             telling: 0,
@@ -124,14 +129,20 @@ impl Queue {
             _ => now + if self.hurried { Duration::ZERO } else { self.pace.window },
         };
         self.window_ends = Some(ready);
+        self.pushed += 1;
         self.waiting.push_back(Waiting {
+            number: self.pushed,
             alert,
             to: self.recipients.clone(),
             ready,
             delay: Duration::ZERO,
             expires: now + self.pace.give_up,
         });
-        if self.waiting.len() > self.pace.queue.max(1) {
+        self.trim(reports);
+    }
+
+    fn trim(&mut self, reports: &mut Vec<MailReport>) {
+        while self.waiting.len() > self.pace.queue.max(1) {
             self.waiting.pop_front();
             // Told when it begins; how many there were is told by the next message.
             if self.lost == 0 {
@@ -168,7 +179,7 @@ impl Queue {
                 self.rest = Some((now + delay, delay));
                 reports.push(MailReport::Failed { alerts, why: why.clone(), again_in: delay });
                 self.trouble = Some(why);
-                self.put_back(sent);
+                self.put_back(sent, reports);
             }
             Attempt::Refused(why) => {
                 self.rest = None;
@@ -216,7 +227,7 @@ impl Queue {
             self.trouble = Some(why.clone());
             reports.push(MailReport::Deferred { alerts, recipient, why, again_in: delay });
         }
-        self.put_back(sent);
+        self.put_back(sent, reports);
     }
 
     fn next_delay(&self, last: Option<Duration>) -> Duration {
@@ -229,11 +240,11 @@ impl Queue {
         }
     }
 
-    /// Nothing overtakes: what comes back is older than what waits.
-    fn put_back(&mut self, sent: Vec<Waiting>) {
-        for waiting in sent.into_iter().rev() {
-            self.waiting.push_front(waiting);
-        }
+    /// Nothing overtakes: what comes back takes its old place.
+    fn put_back(&mut self, sent: Vec<Waiting>, reports: &mut Vec<MailReport>) {
+        self.waiting.extend(sent);
+        self.waiting.make_contiguous().sort_by_key(|waiting| waiting.number);
+        self.trim(reports);
     }
 
     fn expire(&mut self, now: Instant, reports: &mut Vec<MailReport>) {
@@ -272,3 +283,6 @@ impl Queue {
         Some(expires.map_or(ready, |expires| ready.min(expires)))
     }
 }
+
+#[cfg(test)]
+mod tests;
