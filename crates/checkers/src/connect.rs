@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockRef, Type};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout};
@@ -52,7 +53,7 @@ fn connection_cause(error: &io::Error, within: Duration) -> Cause {
     }
 }
 
-/// A socket that does not block, prepared as the target says, not connected.
+/// A socket for datagrams that does not block, prepared as the target says, not connected.
 ///
 /// # Errors
 /// The step that failed.
@@ -64,6 +65,13 @@ pub(crate) fn make(
     let domain = Domain::for_address(target.to);
     let socket = socket2::Socket::new(domain, kind.nonblocking().cloexec(), Some(protocol))
         .map_err(failed(Socket::Make))?;
+    // Otherwise most of what ICMP says about datagrams is kept from us: that nobody has the
+    // neighbour's address, for one.
+    match target.to {
+        SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4RecvErr, &true),
+        SocketAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvErr, &true),
+    }
+    .map_err(|errno| failed(Socket::Make)(errno.into()))?;
     prepare(&SockRef::from(&socket), target)?;
     Ok(socket)
 }
