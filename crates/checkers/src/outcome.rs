@@ -223,7 +223,12 @@ impl Cause {
 
     /// The check could not look, for a reason on this machine: it says nothing about the server.
     pub fn is_ours(&self) -> bool {
-        matches!(self, Self::Socket { .. })
+        match self {
+            Self::Socket { .. } => true,
+            Self::Http(failure) => failure.is_ours(),
+            Self::Tls(failure) => failure.is_ours(),
+            _ => false,
+        }
     }
 
     /// Nothing was waited for: how long it took says nothing.

@@ -79,6 +79,18 @@ pub enum TlsFailure {
 }
 
 impl TlsFailure {
+    /// Whether the fault is on our side: the server was not even asked, or could not be judged.
+    pub fn is_ours(&self) -> bool {
+        match self {
+            Self::Name(_)
+            | Self::File { .. }
+            | Self::Content { .. }
+            | Self::EncryptedKey(_)
+            | Self::NoAuthorities => true,
+            Self::Session(_) | Self::Closed | Self::NoCloseNotify => false,
+        }
+    }
+
     /// What TLS says in an error of a connection.
     pub(crate) fn within(error: &io::Error) -> Option<Self> {
         let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
@@ -149,7 +161,9 @@ fn without_port(host: &str) -> &str {
         return address.split(']').next().unwrap_or(address);
     }
     match host.rsplit_once(':') {
-        Some((name, port)) if !name.contains(':') && port.bytes().all(|b| b.is_ascii_digit()) => name,
+        Some((name, port)) if !name.contains(':') && port.bytes().all(|b| b.is_ascii_digit()) => {
+            name
+        }
         _ => host,
     }
 }

@@ -100,6 +100,13 @@ pub enum HttpFailure {
     },
 }
 
+impl HttpFailure {
+    /// Whether the fault is on our side: the answer could not be judged.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::NoUrl(_) | Self::Search { reason: SearchFailure::Unusable(_), .. })
+    }
+}
+
 /// Collects what is needed to judge an answer. Its memory is bounded: digests of the body, and as
 /// much text as is searched if there is an expression.
 #[derive(Debug)]

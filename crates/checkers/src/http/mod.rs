@@ -19,7 +19,6 @@ use config::model::checker;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
-
 pub use expect::{Answer, HttpFailure, Judge, Search};
 pub use request::request;
 
@@ -136,9 +135,8 @@ impl Exchange<'_> {
             let Some(came) = self.portion(stream, &mut buffer, response).await? else {
                 return Ok(response.end().map_err(HttpFailure::from)?);
             };
-            let progress = response
-                .take(came, &mut |piece| judge.take(&piece))
-                .map_err(HttpFailure::from)?;
+            let progress =
+                response.take(came, &mut |piece| judge.take(&piece)).map_err(HttpFailure::from)?;
             if let (false, Some(status)) = (judged, response.status()) {
                 judge.status(status)?;
                 judged = true;
@@ -172,7 +170,11 @@ impl Exchange<'_> {
             Ok(Ok(0)) => Ok(None),
             Ok(Ok(count)) => Ok(buffer.get(..count)),
             Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                if self.orderly { Err(TlsFailure::NoCloseNotify.into()) } else { Ok(None) }
+                if self.orderly {
+                    Err(TlsFailure::NoCloseNotify.into())
+                } else {
+                    Ok(None)
+                }
             }
             Ok(Err(error)) => Err(cause(&error)),
             Err(_) if response.taken() == 0 => Err(Cause::NoAnswer { within: self.step }),

@@ -15,8 +15,10 @@ pub fn request(protocol: HttpProtocol, path: &str, host: Option<&str>, to: Socke
         HttpProtocol::V11 | HttpProtocol::V11Close => ("1.1", "Connection: close\r\n"),
     };
     let host = host.map_or_else(|| to.to_string(), str::to_owned);
-    format!("GET {path} HTTP/{version}\r\nUser-Agent: KeepAliveClient\r\n{close}Host: {host}\r\n\r\n")
-        .into_bytes()
+    format!(
+        "GET {path} HTTP/{version}\r\nUser-Agent: KeepAliveClient\r\n{close}Host: {host}\r\n\r\n"
+    )
+    .into_bytes()
 }
 
 #[cfg(test)]

@@ -56,7 +56,10 @@ enum Chunk {
     /// The line end after the data; whether the CR came.
     DataEnd(bool),
     /// Lines after the last chunk: bytes so far, and whether the current line has any.
-    Trailer { bytes: usize, empty: bool },
+    Trailer {
+        bytes: usize,
+        empty: bool,
+    },
 }
 
 /// What was read.

@@ -124,8 +124,7 @@ impl Expression {
         if self.min_offset > text.len() {
             return Ok(None);
         }
-        let found =
-            self.regex.find_from_pos(text, self.min_offset).map_err(|_| TooManySteps)?;
+        let found = self.regex.find_from_pos(text, self.min_offset).map_err(|_| TooManySteps)?;
         let Some(at) = found.map(|found| found.start()) else { return Ok(None) };
         let line = || text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
         let late = self.max_offset.is_some_and(|most| at >= most) || self.firstline && at > line();
@@ -137,7 +136,11 @@ impl Expression {
     ///
     /// # Errors
     /// It would take too long.
-    pub fn find_in_answer(&self, answer: &[u8], head: usize) -> Result<Option<usize>, TooManySteps> {
+    pub fn find_in_answer(
+        &self,
+        answer: &[u8],
+        head: usize,
+    ) -> Result<Option<usize>, TooManySteps> {
         match self.find(answer.get(head..).unwrap_or_default())? {
             Some(at) => Ok(Some(at)),
             None => self.find(answer),
@@ -190,7 +193,8 @@ impl Shared {
         head: usize,
         limit: Duration,
     ) -> Result<Option<usize>, SearchFailure> {
-        let expression = self.expression.as_ref().map_err(|e| SearchFailure::Unusable(e.clone()))?;
+        let expression =
+            self.expression.as_ref().map_err(|e| SearchFailure::Unusable(e.clone()))?;
         if !expression.needs_thread(answer.len()) {
             return expression.find_in_answer(&answer, head).map_err(SearchFailure::from);
         }

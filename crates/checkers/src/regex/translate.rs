@@ -556,7 +556,11 @@ impl<'a> Translator<'a> {
         let digits = self.rest.iter().take(2).map_while(|c| c.to_digit(16)).count();
         match self.rest.first() {
             _ if self.options.alt_bsux => {
-                if digits == 2 { self.number(2, 16)? } else { self.literal('x') }
+                if digits == 2 {
+                    self.number(2, 16)?
+                } else {
+                    self.literal('x')
+                }
             }
             Some('{') => self.braced(16)?,
             _ => self.number(2, 16)?,
