@@ -1,18 +1,15 @@
 //! Mail about changes (`smtp_alert`): a queue with a thread of its own, and a handle that never waits.
 //!
 //! ```text
-//!  role                         mail thread                        attempt (a thread for each)
-//!  ────                         ───────────                        ───────────────────────────
-//!   Mailer::send ──► orders ──► queue: joins, repeats, gives up ──► message ──► server
-//!   Mailer::try_report ◄─────── MailReport ◄────────── result ◄─────┘
+//!  role                          mail thread
+//!  ────                          ──────────────────────────────────────────────────────────
+//!   Mailer::send ──► orders ──► queue: joins, repeats, gives up ──► message ──► mail server
+//!   Mailer::try_report ◄─────── MailReport ◄────────── result ◄───────────────────┘
 //! ```
 //!
 //! Alerts that come within a short time share a message. A server that does not answer is tried
 //! again, at growing intervals, for a day ([`Pace`]); what the configuration demands of it
 //! (`smtp_security`) is never done without. [`text`] has the words of every alert.
-//!
-//! An attempt has a thread because a mail server may keep it waiting in many ways; the queue goes on
-//! meanwhile, and a stop does not wait for it longer than it was told.
 
 mod message;
 mod queue;
@@ -22,20 +19,21 @@ pub mod text;
 
 use std::fmt;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use self::queue::{Alert, Attempt, Parcel, Queue};
 pub use self::settings::{MailConfig, Pace};
 
-/// Little happens on the queue's thread; a daemon that locks its memory pays for every page.
-const STACK: usize = 128 * 1024;
-/// TLS needs more.
-const ATTEMPT_STACK: usize = 512 * 1024;
-/// Attempts that were given up and have still not ended: with so many there are no more.
-const ABANDONED: usize = 3;
+/// TLS needs some; a daemon that locks its memory pays for every page.
+const STACK: usize = 512 * 1024;
+/// For looking up names.
+const HELPER_STACK: usize = 256 * 1024;
 
 /// An alert: what happened to one thing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,19 +167,15 @@ enum Order {
     Send(Alert),
     Configure(Box<MailConfig>),
     Stop(Duration),
-    /// The attempt with this number has ended.
-    Ended(u64, Attempt),
 }
 
 /// The handle to the queue. Its methods only put a message in a queue; none waits, except
 /// [`Mailer::join`]. Dropping it ends the queue without giving it any time.
 pub struct Mailer {
-    orders: Orders,
+    orders: UnboundedSender<Order>,
     reports: Receiver<MailReport>,
     thread: JoinHandle<()>,
 }
-
-struct Orders(Sender<Order>);
 
 impl Mailer {
     /// Starts the queue's thread. `wake` is called on that thread after reports were queued; it
@@ -190,16 +184,25 @@ impl Mailer {
     /// The thread inherits the caller's scheduling and signal mask, as that of [`crate::Worker`].
     ///
     /// # Errors
-    /// The thread cannot be created.
+    /// The thread, or what it waits with, cannot be created.
     pub fn start(config: MailConfig, wake: Box<dyn Fn() + Send>) -> io::Result<Self> {
-        let (orders, inbox) = channel();
+        let (orders, inbox) = unbounded_channel();
         let (outbox, reports) = channel();
-        let own = orders.clone();
-        let thread = std::thread::Builder::new()
-            .name("mail".to_owned())
-            .stack_size(STACK)
-            .spawn(move || Office::new(config, own, outbox, wake).run(&inbox))?;
-        Ok(Self { orders: Orders(orders), reports, thread })
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .max_blocking_threads(2)
+            .thread_name("mail-names")
+            .thread_stack_size(HELPER_STACK)
+            .build()?;
+        let thread = std::thread::Builder::new().name("mail".to_owned()).stack_size(STACK).spawn(
+            move || {
+                runtime.block_on(Office::new(config, outbox, wake).run(inbox));
+                // A look-up that hangs holds nobody.
+                runtime.shutdown_background();
+            },
+        )?;
+        Ok(Self { orders, reports, thread })
     }
 
     /// Mails an alert, as of now.
@@ -232,7 +235,6 @@ impl Mailer {
     /// [`Mailer::stop`] first, or this is a stop without any time.
     pub fn join(self) -> Vec<MailReport> {
         let Self { orders, reports, thread } = self;
-        // If a stop was ordered before, this one does not count.
         drop(orders);
         if thread.join().is_err() {
             log::error!("the mail thread ended with a panic");
@@ -242,13 +244,7 @@ impl Mailer {
 
     fn order(&self, order: Order) {
         // Fails only when the thread has ended already.
-        let _ = self.orders.0.send(order);
-    }
-}
-
-impl Drop for Orders {
-    fn drop(&mut self) {
-        let _ = self.0.send(Order::Stop(Duration::ZERO));
+        let _ = self.orders.send(order);
     }
 }
 
@@ -258,61 +254,58 @@ impl fmt::Debug for Mailer {
     }
 }
 
-/// The queue's thread.
+/// What the thread does.
 struct Office {
     config: Arc<MailConfig>,
     queue: Queue,
-    /// For the results of attempts. That the thread has one itself keeps the inbox open: the handle
-    /// says when it goes.
-    orders: Sender<Order>,
     outbox: Sender<MailReport>,
     wake: Box<dyn Fn() + Send>,
-    /// The number of the attempt under way and when it is given up.
-    attempt: Option<(u64, Instant)>,
-    attempts: u64,
-    /// Each running attempt has a clone.
-    running: Arc<()>,
     stop: Option<Instant>,
     reports: Vec<MailReport>,
 }
 
+/// The attempt under way.
+type Delivery = Pin<Box<dyn Future<Output = Attempt>>>;
+
 impl Office {
-    fn new(
-        config: MailConfig,
-        orders: Sender<Order>,
-        outbox: Sender<MailReport>,
-        wake: Box<dyn Fn() + Send>,
-    ) -> Self {
+    fn new(config: MailConfig, outbox: Sender<MailReport>, wake: Box<dyn Fn() + Send>) -> Self {
         Self {
             queue: Queue::new(config.pace, &config.recipients),
             config: Arc::new(config),
-            orders,
             outbox,
             wake,
-            attempt: None,
-            attempts: 0,
-            running: Arc::new(()),
             stop: None,
             reports: Vec::new(),
         }
     }
 
-    fn run(mut self, inbox: &Receiver<Order>) {
+    async fn run(mut self, mut inbox: UnboundedReceiver<Order>) {
+        let mut delivery: Option<Delivery> = None;
+        let mut attended = true;
         loop {
             let now = Instant::now();
-            self.handle_timeout(now);
+            if delivery.is_none()
+                && let Some(parcel) = self.queue.take(now, &mut self.reports)
+            {
+                delivery = Some(self.deliver(parcel));
+            }
             self.tell();
             if self.is_done(now) {
                 break;
             }
-            let order = match self.deadline() {
-                Some(at) => inbox.recv_timeout(at.saturating_duration_since(Instant::now())),
-                None => inbox.recv().map_err(RecvTimeoutError::from),
-            };
-            match order {
-                Ok(order) => self.handle(order, Instant::now()),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+            let deadline = self.deadline();
+            tokio::select! {
+                order = inbox.recv(), if attended => match order {
+                    Some(order) => self.handle(order, Instant::now()),
+                    // The handle was dropped: nobody waits for us, unless a stop was ordered.
+                    None if self.stop.is_none() => break,
+                    None => attended = false,
+                },
+                attempt = ended(&mut delivery) => {
+                    delivery = None;
+                    self.queue.finish(attempt, Instant::now(), &mut self.reports);
+                }
+                () = reached(deadline) => {}
             }
         }
         self.reports.push(MailReport::Stopped { unsent: self.queue.unsent() });
@@ -332,69 +325,28 @@ impl Office {
                     self.queue.hurry(now);
                 }
             }
-            Order::Ended(number, result) => {
-                // One that was given up has been answered for.
-                if self.attempt.is_some_and(|(current, _)| current == number) {
-                    self.attempt = None;
-                    self.queue.finish(self.name_server(result), now, &mut self.reports);
-                }
+        }
+    }
+
+    fn deliver(&self, parcel: Parcel) -> Delivery {
+        let config = Arc::clone(&self.config);
+        Box::pin(async move {
+            let message = message::compose(&config, &parcel, SystemTime::now());
+            let delivery = smtp::deliver(&config, &parcel.to, &message);
+            let attempt = match tokio::time::timeout(config.pace.attempt, delivery).await {
+                Ok(attempt) => attempt,
+                Err(_) => Attempt::Failed("it takes too long".to_owned()),
+            };
+            let (host, port) = &config.server;
+            match attempt {
+                Attempt::Failed(why) => Attempt::Failed(format!("{host} port {port}: {why}")),
+                other => other,
             }
-        }
-    }
-
-    fn handle_timeout(&mut self, now: Instant) {
-        if self.attempt.is_some_and(|(_, until)| until <= now) {
-            self.attempt = None;
-            let why = Attempt::Failed("it takes too long".to_owned());
-            self.queue.finish(self.name_server(why), now, &mut self.reports);
-        }
-        if self.attempt.is_none()
-            && let Some(parcel) = self.queue.take(now, &mut self.reports)
-        {
-            self.begin(&parcel, now);
-        }
-    }
-
-    fn begin(&mut self, parcel: &Parcel, now: Instant) {
-        let number = self.attempts;
-        self.attempts += 1;
-        let until = now + self.config.pace.attempt;
-        let (config, orders) = (Arc::clone(&self.config), self.orders.clone());
-        let to = Arc::clone(&parcel.to);
-        let message = message::compose(&config, parcel, SystemTime::now());
-        let running = Arc::clone(&self.running);
-        let begun = if Arc::strong_count(&running) > ABANDONED + 2 {
-            Err("earlier attempts hang".to_owned())
-        } else {
-            let thread = std::thread::Builder::new()
-                .name("mail-attempt".to_owned())
-                .stack_size(ATTEMPT_STACK)
-                .spawn(move || {
-                    let result = smtp::deliver(&config, &to, &message, until);
-                    drop(running);
-                    // Nobody wants to know any more when the queue has ended.
-                    let _ = orders.send(Order::Ended(number, result));
-                });
-            thread.map(drop).map_err(|error| format!("no thread for it: {error}"))
-        };
-        match begun {
-            // Thread and queue must not both end it: a little more time for the thread.
-            Ok(()) => self.attempt = Some((number, until + Duration::from_millis(100))),
-            Err(why) => self.queue.finish(Attempt::Failed(why), now, &mut self.reports),
-        }
-    }
-
-    fn name_server(&self, attempt: Attempt) -> Attempt {
-        let (host, port) = &self.config.server;
-        match attempt {
-            Attempt::Failed(why) => Attempt::Failed(format!("{host} port {port}: {why}")),
-            other => other,
-        }
+        })
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let attempt = self.attempt.map(|(_, until)| until);
-        [attempt, self.queue.deadline(), self.stop].into_iter().flatten().min()
+        [self.queue.deadline(), self.stop].into_iter().flatten().min()
     }
 
     fn is_done(&self, now: Instant) -> bool {
@@ -410,5 +362,19 @@ impl Office {
             let _ = self.outbox.send(report);
         }
         (self.wake)();
+    }
+}
+
+async fn ended(delivery: &mut Option<Delivery>) -> Attempt {
+    match delivery {
+        Some(delivery) => delivery.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn reached(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
     }
 }

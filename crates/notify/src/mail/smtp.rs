@@ -3,93 +3,147 @@
 use std::error::Error as _;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, ToSocketAddrs};
-use std::time::Instant;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use config::model::global::MailSecurity;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{
-    Certificate, CertificateStore, SmtpConnection, TlsParameters,
+    AsyncSmtpConnection, AsyncTokioStream, Certificate, CertificateStore, TlsParameters,
 };
 use lettre::transport::smtp::commands::Data;
 use lettre::transport::smtp::extension::{ClientId, Extension};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 use super::queue::Attempt;
 use super::settings::MailConfig;
 
 /// The most of a server's words that is repeated in logs, in characters.
 const QUOTE: usize = 200;
+/// The most that a server may say in one connection, in bytes; a handshake is a few thousand.
+const TALK: usize = 256 * 1024;
+const LATE: &str = "it did not answer in time";
 
-/// Delivers the message to the recipients. May take as long as the server likes: the time limit is
-/// looked at between commands, and each answer has its own.
-pub(crate) fn deliver(
-    config: &MailConfig,
-    to: &[String],
-    message: &[u8],
-    until: Instant,
-) -> Attempt {
+/// Delivers the message to the recipients. Each step has the configured time-out.
+pub(crate) async fn deliver(config: &MailConfig, to: &[String], message: &[u8]) -> Attempt {
     let sender = match mailbox(&config.from) {
         Ok(sender) => sender,
         Err(why) => return Attempt::Refused(format!("notification_email_from: {why}")),
     };
-    let mut connection = match connect(config) {
+    let mut connection = match connect(config).await {
         Ok(connection) => connection,
         Err(why) => return Attempt::Failed(why),
     };
-    let attempt = converse(&mut connection, sender, to, message, until);
-    // The answer does not matter any more; after trouble the connection is closed already.
-    match attempt {
-        Attempt::Answered { .. } => _ = connection.quit(),
-        _ => connection.abort(),
+    let attempt = converse(&mut connection, config.timeout, sender, to, message).await;
+    if !matches!(attempt, Attempt::Failed(_)) {
+        // What it says to that does not matter.
+        let _ = timely(config.timeout, connection.quit()).await;
     }
     attempt
 }
 
+/// Why a step failed.
+enum Fault {
+    Late,
+    Smtp(Error),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Late => f.write_str(LATE),
+            Self::Smtp(error) => f.write_str(&describe(error)),
+        }
+    }
+}
+
+async fn timely<T>(
+    limit: Duration,
+    step: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Fault> {
+    match tokio::time::timeout(limit, step).await {
+        Ok(result) => result.map_err(Fault::Smtp),
+        Err(_) => Err(Fault::Late),
+    }
+}
+
 /// Connects and gets as far as the configuration demands: what it demands and does not get is a
 /// failure, never a reason to go on with less.
-fn connect(config: &MailConfig) -> Result<SmtpConnection, String> {
-    let (host, port) = (config.server.0.as_str(), config.server.1);
+async fn connect(config: &MailConfig) -> Result<AsyncSmtpConnection, String> {
+    let (limit, server) = (config.timeout, (config.server.0.as_str(), config.server.1));
+    let named = |fault: Fault| fault.to_string();
     let hello = ClientId::Domain(word(&config.helo));
     let tls = match config.security {
         MailSecurity::None => None,
         MailSecurity::StartTls | MailSecurity::Tls => Some(tls_parameters(config)?),
     };
-    let timeout = Some(config.timeout);
-    let at_once = tls.as_ref().filter(|_| config.security == MailSecurity::Tls);
-    let named = |error: Error| describe(&error);
-    let mut connection =
-        SmtpConnection::connect((host, port), timeout, &hello, at_once, None).map_err(named)?;
-    if let (MailSecurity::StartTls, Some(tls)) = (config.security, &tls) {
+    let (mut connection, peer) = match (config.security, tls.clone()) {
+        (MailSecurity::Tls, tls) => {
+            // Whoever gets beyond the handshake is whom the certificate names.
+            let connecting =
+                AsyncSmtpConnection::connect_tokio1(server, Some(limit), &hello, tls, None);
+            (timely(limit * 2, connecting).await.map_err(named)?, None)
+        }
+        (MailSecurity::None | MailSecurity::StartTls, _) => {
+            let stream = Restrained { stream: dial(server, limit).await?, left: TALK };
+            let peer = stream.peer_addr().ok().map(|address| address.ip());
+            let greeting = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello);
+            (timely(limit, greeting).await.map_err(named)?, peer)
+        }
+    };
+    if let (MailSecurity::StartTls, Some(tls)) = (config.security, tls) {
         if !connection.server_info().supports_feature(Extension::StartTls) {
-            connection.abort();
             return Err("it does not offer STARTTLS, which smtp_security demands; \
                         nothing was sent"
                 .to_owned());
         }
-        connection.starttls(tls, &hello).map_err(named)?;
+        timely(limit, connection.starttls(tls, &hello)).await.map_err(named)?;
     }
     if let Some((user, secret)) = &config.login {
-        if !connection.is_encrypted() && !is_this_host(host, port) {
-            connection.abort();
+        if config.security == MailSecurity::None && !peer.is_some_and(is_this_host) {
             return Err("smtp_login would go in clear: write `smtp_security starttls` or `tls`; \
                         nothing was sent"
                 .to_owned());
         }
         let password = String::from_utf8_lossy(secret.bytes()).into_owned();
         let credentials = Credentials::new(user.clone(), password);
-        let result = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials);
-        if let Err(error) = result {
-            connection.abort();
+        let mechanisms = [Mechanism::Plain, Mechanism::Login];
+        match timely(limit, connection.auth(&mechanisms, &credentials)).await {
+            Ok(_) => {}
             // Only its code: a server could repeat what it was sent.
-            return Err(match error.status() {
-                Some(code) => format!("it refuses smtp_login ({code})"),
-                None if error.is_client() => "it offers no AUTH PLAIN or LOGIN".to_owned(),
-                None => describe(&error),
-            });
+            Err(Fault::Smtp(error)) => {
+                return Err(match error.status() {
+                    Some(code) => format!("it refuses smtp_login ({code})"),
+                    None if error.is_client() => "it offers no AUTH PLAIN or LOGIN".to_owned(),
+                    None => "it broke off at smtp_login".to_owned(),
+                });
+            }
+            Err(fault) => return Err(fault.to_string()),
         }
     }
     Ok(connection)
+}
+
+/// Tries the addresses of the name one after the other.
+async fn dial(server: (&str, u16), limit: Duration) -> Result<TcpStream, String> {
+    let addresses = match tokio::time::timeout(limit, tokio::net::lookup_host(server)).await {
+        Ok(Ok(addresses)) => addresses,
+        Ok(Err(error)) => return Err(format!("its name: {error}")),
+        Err(_) => return Err("its name was not resolved in time".to_owned()),
+    };
+    let mut why = "its name has no address".to_owned();
+    for address in addresses {
+        match tokio::time::timeout(limit, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => why = error.to_string(),
+            Err(_) => why = LATE.to_owned(),
+        }
+    }
+    Err(why)
 }
 
 fn tls_parameters(config: &MailConfig) -> Result<TlsParameters, String> {
@@ -104,30 +158,74 @@ fn tls_parameters(config: &MailConfig) -> Result<TlsParameters, String> {
     builder.build().map_err(|error| describe(&error))
 }
 
-/// Every address of the name is one of the loopback interface.
-fn is_this_host(host: &str, port: u16) -> bool {
-    let ips: Vec<IpAddr> = (host, port)
-        .to_socket_addrs()
-        .map(|found| found.map(|address| address.ip()).collect())
-        .unwrap_or_default();
-    !ips.is_empty() && ips.iter().all(IpAddr::is_loopback)
+fn is_this_host(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
 }
 
-fn converse(
-    connection: &mut SmtpConnection,
+/// A connection whose other end may say only so much: `lettre` looks at a line's length when it has
+/// the whole line.
+#[derive(Debug)]
+struct Restrained {
+    stream: TcpStream,
+    /// Bytes that may still come.
+    left: usize,
+}
+
+impl AsyncTokioStream for Restrained {
+    fn peer_addr(&self) -> io::Result<std::net::SocketAddr> {
+        self.stream.peer_addr()
+    }
+}
+
+impl AsyncRead for Restrained {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let came = buf.filled().len() - before;
+        match self.left.checked_sub(came) {
+            Some(left) => self.left = left,
+            None => return Poll::Ready(Err(io::Error::other("it says too much"))),
+        }
+        result
+    }
+}
+
+impl AsyncWrite for Restrained {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+async fn converse(
+    connection: &mut AsyncSmtpConnection,
+    limit: Duration,
     sender: &str,
     to: &[String],
     message: &[u8],
-    until: Instant,
 ) -> Attempt {
-    if let Err(error) = connection.command(Line(&format!("MAIL FROM:<{sender}>"))) {
-        return whole(&error);
+    if let Err(fault) =
+        timely(limit, connection.command(Line(&format!("MAIL FROM:<{sender}>")))).await
+    {
+        return whole(&fault);
     }
     let (mut refused, mut deferred) = (Vec::new(), Vec::new());
     for recipient in to {
-        if Instant::now() >= until {
-            return Attempt::Failed("it takes too long".to_owned());
-        }
         let address = match mailbox(recipient) {
             Ok(address) => address,
             Err(why) => {
@@ -135,36 +233,35 @@ fn converse(
                 continue;
             }
         };
-        match connection.command(Line(&format!("RCPT TO:<{address}>"))) {
+        match timely(limit, connection.command(Line(&format!("RCPT TO:<{address}>")))).await {
             Ok(_) => {}
-            Err(error) if error.is_permanent() => {
+            Err(Fault::Smtp(error)) if error.is_permanent() => {
                 refused.push((recipient.clone(), describe(&error)));
             }
             // 421 is the server's farewell, not a word about this recipient.
-            Err(error) if error.is_transient() && !is_farewell(&error) => {
+            Err(Fault::Smtp(error)) if error.is_transient() && !is_farewell(&error) => {
                 deferred.push((recipient.clone(), describe(&error)));
             }
-            Err(error) => return whole(&error),
+            Err(fault) => return whole(&fault),
         }
     }
     if refused.len() + deferred.len() == to.len() {
         return Attempt::Answered { refused, deferred };
     }
-    if let Err(error) = connection.command(Data) {
-        return whole(&error);
+    if let Err(fault) = timely(limit, connection.command(Data)).await {
+        return whole(&fault);
     }
-    match connection.message(message) {
+    match timely(limit, connection.message(message)).await {
         Ok(_) => Attempt::Answered { refused, deferred },
-        Err(error) => whole(&error),
+        Err(fault) => whole(&fault),
     }
 }
 
 /// What an answer means that is about the message as a whole.
-fn whole(error: &Error) -> Attempt {
-    if error.is_permanent() {
-        Attempt::Refused(describe(error))
-    } else {
-        Attempt::Failed(describe(error))
+fn whole(fault: &Fault) -> Attempt {
+    match fault {
+        Fault::Smtp(error) if error.is_permanent() => Attempt::Refused(fault.to_string()),
+        _ => Attempt::Failed(fault.to_string()),
     }
 }
 
@@ -216,16 +313,9 @@ fn describe(error: &Error) -> String {
         .to_owned();
     match error.status() {
         Some(code) => format!("{code} {why}").trim_end().to_owned(),
-        None if timed_out(error) => "it did not answer in time".to_owned(),
         None if why.is_empty() => error.to_string(),
         None => why,
     }
-}
-
-/// A time limit of a socket ends a read as if the socket were not a blocking one.
-fn timed_out(error: &Error) -> bool {
-    let kind = error.source().and_then(|e| e.downcast_ref::<io::Error>()).map(io::Error::kind);
-    error.is_timeout() || kind == Some(io::ErrorKind::WouldBlock)
 }
 
 #[cfg(test)]
@@ -241,5 +331,18 @@ mod tests {
             assert!(mailbox(bad).is_err(), "{bad:?}");
         }
         assert_eq!(word("lb1 \r\nMAIL"), "lb1MAIL");
+    }
+
+    #[test]
+    fn only_the_loopback_interface_is_this_host() {
+        for (ip, ours) in [
+            ("127.0.0.53", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("192.0.2.25", false),
+            ("2001:db8::25", false),
+        ] {
+            assert_eq!(is_this_host(ip.parse().unwrap()), ours, "{ip}");
+        }
     }
 }
