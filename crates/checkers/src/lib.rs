@@ -21,6 +21,7 @@ mod checkers;
 mod connect;
 pub mod dns;
 pub mod file;
+pub mod genhash;
 pub mod http;
 pub mod misc;
 mod outcome;
