@@ -6,3 +6,4 @@ pub mod config;
 pub mod engine;
 pub mod ipvs;
 pub mod packet;
+pub mod udp_reply;

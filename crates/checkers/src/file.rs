@@ -63,3 +63,49 @@ pub(crate) fn judge(check: &File, value: i64) -> Result<Success, Failure> {
         took: Duration::ZERO,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(weight: i32, reverse: Option<bool>, value: i64) -> String {
+        let check = File { file: "f".into(), weight: FileWeight { value: weight, reverse } };
+        match judge(&check, value) {
+            Ok(success) => match success.weight {
+                None => "up".to_owned(),
+                Some(Weight::Add(add)) => format!("up {add:+}"),
+                Some(Weight::Set(_)) => panic!("a file never sets a weight"),
+            },
+            Err(failure) => format!("down: {failure}"),
+        }
+    }
+
+    #[test]
+    fn without_weight_anything_but_zero_is_down() {
+        assert_eq!(judged(0, None, 0), "up");
+        assert_eq!(judged(0, Some(false), 3), "down: value 3, wanted 0");
+        assert_eq!(judged(0, Some(true), 3), "up");
+        assert_eq!(judged(0, Some(true), 0), "down: value 0, wanted not 0");
+    }
+
+    #[test]
+    fn the_value_is_multiplied_and_added() {
+        assert_eq!(judged(2, None, 3), "up +6");
+        assert_eq!(judged(2, Some(true), 3), "up -6");
+        assert_eq!(judged(-2, None, 3), "up -6");
+        assert_eq!(judged(2, None, 0), "up");
+    }
+
+    #[test]
+    fn products_stay_in_their_range() {
+        assert_eq!(judged(i32::MAX, None, i64::MAX), "up +2147483647");
+        assert_eq!(judged(1, None, -2_147_483_646), "up -2147483646");
+        assert_eq!(
+            judged(1, None, -2_147_483_647),
+            "down: value -2147483647 with weight 1 demands it"
+        );
+        assert!(judged(i32::MAX, None, i64::MIN).starts_with("down"));
+        assert!(judged(i32::MIN, None, i64::MAX).starts_with("down"));
+        assert_eq!(judged(1, Some(true), i64::MIN), "up +2147483647");
+    }
+}

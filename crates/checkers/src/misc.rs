@@ -174,3 +174,19 @@ impl Drop for Script {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_statuses_say_what_keepalived_says() {
+        assert_eq!(judge(0, false), Some(None));
+        assert_eq!(judge(0, true), Some(None));
+        for (status, dynamic) in [(1, false), (1, true), (2, false), (255, false), (-1, true)] {
+            assert_eq!(judge(status, dynamic), None, "{status} {dynamic}");
+        }
+        assert_eq!(judge(2, true), Some(Some(Weight::Set(0))));
+        assert_eq!(judge(255, true), Some(Some(Weight::Set(253))));
+    }
+}

@@ -360,3 +360,70 @@ pub struct CheckStatus {
     /// It is not looking (`ha_suspend`).
     pub suspended: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::misc::ScriptFailure;
+    use crate::udp::Mismatch;
+
+    fn text(cause: impl Into<Cause>) -> String {
+        let from = "198.51.100.11:80".parse().unwrap();
+        Failure::new(cause, from, Duration::from_micros(41_900)).to_string()
+    }
+
+    fn errno(error: i32) -> Cause {
+        Cause::of(&std::io::Error::from_raw_os_error(error))
+    }
+
+    #[test]
+    fn failures_say_what_came_from_whom() {
+        assert_eq!(text(Cause::Refused), "connection refused by 198.51.100.11:80 after 41 ms");
+        assert_eq!(text(Cause::Reset), "connection reset by 198.51.100.11:80 after 41 ms");
+        let within = Duration::from_millis(2_500);
+        assert_eq!(
+            text(Cause::NoAnswer { within }),
+            "no answer from 198.51.100.11:80 within 2.5 s"
+        );
+        assert_eq!(
+            text(Cause::Unreachable(Errno(113))),
+            "198.51.100.11:80 is unreachable: No route to host after 41 ms"
+        );
+        let short = Mismatch::Short { length: 2, pattern: 3 };
+        assert_eq!(
+            text(short),
+            "reply of 2 bytes, wanted 3 bytes that match, from 198.51.100.11:80 after 41 ms"
+        );
+        let nibble = Mismatch::Byte { at: 1, came: 0xab, wanted: 0x40, mask: 0xf0 };
+        assert_eq!(
+            text(nibble),
+            "reply with AB at byte 1, wanted 4X, from 198.51.100.11:80 after 41 ms"
+        );
+    }
+
+    #[test]
+    fn failures_without_a_network_name_nobody() {
+        let local =
+            |failure: ScriptFailure| Failure::local(failure, Duration::from_millis(7)).to_string();
+        assert_eq!(
+            local(ScriptFailure::Exited { status: 1, dynamic: false }),
+            "exit status 1, wanted 0 after 7 ms"
+        );
+        let within = Duration::from_secs(5);
+        assert_eq!(local(ScriptFailure::TimedOut { within }), "did not end within 5 s");
+    }
+
+    #[test]
+    fn what_is_our_own_fault_is_no_failure_of_the_server() {
+        for ours in [99, 98, 11, 12] {
+            assert!(errno(ours).is_ours(), "{ours}");
+        }
+        for theirs in [111, 104, 113, 101, 110] {
+            assert!(!errno(theirs).is_ours(), "{theirs}");
+        }
+        assert_eq!(
+            text(errno(99)),
+            "cannot connect: Cannot assign requested address for 198.51.100.11:80"
+        );
+    }
+}
