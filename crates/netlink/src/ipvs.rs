@@ -26,7 +26,7 @@ mod table;
 
 use std::collections::BTreeSet;
 
-pub use daemon::{Counters, Info, SyncDaemon, SyncRole, Timeouts};
+pub use daemon::{Counters, Info, SyncDaemon, SyncRole, Timeouts, plan_daemons};
 pub use destination::{Destination, DestinationState, Forwarding, Tunnel, TunnelChecksum};
 pub use drift::{Drift, drift};
 pub use fake::{FakeCounts, FakeIpvs};
