@@ -36,12 +36,15 @@ impl Scripts {
     }
 }
 
+/// The words of a command, and the user and group that it names.
+type Line = (Vec<String>, Option<(String, Option<String>)>);
+
 /// Resolves the commands of one configuration. Thousands of servers may name the same one: it is
 /// looked at once, and complained about once.
 pub(crate) struct Reading<'a> {
     scripts: &'a mut Scripts,
     resolver: &'a Resolver<'a>,
-    known: HashMap<(Vec<String>, Option<(String, Option<String>)>), Option<ScriptId>>,
+    known: HashMap<Line, Option<ScriptId>>,
     /// What was said about commands that cannot or must not be run.
     pub(crate) notices: Vec<String>,
 }

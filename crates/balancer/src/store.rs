@@ -283,3 +283,106 @@ fn frame(log: &mut Vec<u8>, bytes: &[u8]) -> io::Result<u32> {
     log.extend_from_slice(bytes);
     Ok(length)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{Core, Now, Plan};
+
+    fn services(many: usize) -> Vec<SavedService> {
+        let mut text = String::new();
+        for n in 0..many {
+            let (high, low) = (n / 250, n % 250 + 1);
+            text += &format!(
+                "virtual_server 198.51.{high}.{low} 80 {{\n protocol TCP\n lb_algo rr\n real_server \
+                 203.0.113.1 80 {{\n }}\n}}\n"
+            );
+        }
+        let loaded = config::load_text(&text, &config::Options::default());
+        let model = config::lower::lower(&loaded.tree, &config::lower::BuiltinNames).model;
+        Core::new(Plan::new(&model, |_| None), &[], Now::default()).save()
+    }
+
+    fn opened(file: &File) -> (Store, Option<Found>) {
+        Store::open(file.try_clone().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_next_life_reads_what_the_last_one_kept() {
+        let file = tempfile::tempfile().unwrap();
+        let (mut store, found) = opened(&file);
+        assert!(found.is_none());
+        let all = services(3);
+        store.put(all.iter().cloned().enumerate(), 3).unwrap();
+        store
+            .update(|kept| {
+                kept.generation = 2;
+                kept.held =
+                    vec![("TCP 198.51.0.1:80".into(), vec!["203.0.113.9:80".parse().unwrap()])];
+            })
+            .unwrap();
+        store.put([(0, all[2].clone())], 3).unwrap();
+        let found = opened(&file).1.unwrap();
+        assert_eq!(found.kept.generation, 2);
+        assert_eq!(found.services, [all[2].clone(), all[1].clone(), all[2].clone()]);
+        let held = found.kept.held();
+        let (key, strays) = held.services().next().unwrap();
+        assert_eq!((key.to_string().as_str(), strays.len()), ("TCP 198.51.0.1:80", 1));
+    }
+
+    #[test]
+    fn virtual_servers_that_are_gone_are_forgotten() {
+        let file = tempfile::tempfile().unwrap();
+        let (mut store, _) = opened(&file);
+        store.update(|kept| kept.generation = 1).unwrap();
+        store.put(services(5).into_iter().enumerate(), 5).unwrap();
+        store.put(services(2).into_iter().enumerate(), 2).unwrap();
+        assert_eq!(opened(&file).1.unwrap().services.len(), 2);
+    }
+
+    #[test]
+    fn many_changes_do_not_grow_the_file_without_end() {
+        let file = tempfile::tempfile().unwrap();
+        let (mut store, _) = opened(&file);
+        store.update(|kept| kept.generation = 1).unwrap();
+        let all = services(500);
+        store.put(all.iter().cloned().enumerate(), 500).unwrap();
+        for _ in 0..200 {
+            store.put(all.iter().take(100).cloned().enumerate(), 500).unwrap();
+        }
+        let size = file.metadata().unwrap().len();
+        assert!(size < 4 * WASTE, "{size}");
+        let (mut again, found) = opened(&file);
+        assert_eq!(found.unwrap().services, all);
+        // The successor can go on with it.
+        again.put([(7, all[8].clone())], 500).unwrap();
+        assert_eq!(opened(&file).1.unwrap().services[7], all[8]);
+    }
+
+    #[test]
+    fn a_role_killed_between_entry_and_head_has_changed_nothing() {
+        let file = tempfile::tempfile().unwrap();
+        let (mut store, _) = opened(&file);
+        store.update(|kept| kept.generation = 1).unwrap();
+        store.put(services(1).into_iter().enumerate(), 1).unwrap();
+        let end = store.end;
+        file.write_all_at(&[0x55; 100], end).unwrap();
+        assert_eq!(opened(&file).1.unwrap().services.len(), 1);
+    }
+
+    #[test]
+    fn rubbish_is_a_first_start() {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&[0xff; 5000], 0).unwrap();
+        let (mut store, found) = opened(&file);
+        assert!(found.is_none());
+        store.update(|kept| kept.generation = 4).unwrap();
+        assert_eq!(opened(&file).1.unwrap().kept.generation, 4);
+        // A head that points beyond the file.
+        let mut head = MAGIC.to_vec();
+        head.extend(32_u64.to_le_bytes());
+        head.extend(1_000_000_u64.to_le_bytes());
+        file.write_all_at(&head, 0).unwrap();
+        assert!(opened(&file).1.is_none());
+    }
+}

@@ -1,0 +1,300 @@
+//! The whole role: real checks on the loopback interface, a kernel in memory.
+
+mod support;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::Ordering;
+
+use netlink::ipvs::{Destination, Forwarding, IpvsKernel as _, Request, Service, ServiceKey};
+use status::api::{Reply, Request as Ask, ServerOrder};
+use status::balancing::Health;
+use status::control::{Dump, ToRole};
+use support::{Scene, eventually};
+
+const VIP: &str = "TCP 198.51.100.1:80";
+
+fn virtual_server(more: &str, servers: &[&str]) -> String {
+    format!(
+        "virtual_server 198.51.100.1 80 {{\n protocol TCP\n lb_algo rr\n delay_loop 0.05\n \
+         warmup 0\n {more}\n {}\n}}\n",
+        servers.join("\n ")
+    )
+}
+
+fn real_server(at: SocketAddr, more: &str) -> String {
+    format!("real_server {} {} {{\n {more}\n }}", at.ip(), at.port())
+}
+
+const TCP_CHECK: &str = "TCP_CHECK {\n connect_timeout 1\n retry 0\n }";
+
+fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+fn at(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn two() -> (SocketAddr, SocketAddr) {
+    (at("203.0.113.2:80"), at("203.0.113.3:80"))
+}
+
+fn plain() -> String {
+    let (a, b) = two();
+    virtual_server("", &[&real_server(a, "weight 3"), &real_server(b, "")])
+}
+
+#[test]
+fn the_table_is_there_at_the_start_and_gone_at_the_end() {
+    let stage = Scene::new(&plain()).start();
+    let (a, b) = two();
+    stage.await_table(VIP, &[(a, 3), (b, 1)]);
+    let status = stage.status();
+    assert!(status.ipvs.available, "{status:?}");
+    let web = &status.virtual_servers[0];
+    assert_eq!((web.name.as_str(), web.state), ("[198.51.100.1]:tcp:80", Health::Up));
+    assert_eq!((web.weight, web.services[0].set), (4, true));
+    assert!(web.real_servers.iter().all(|real| real.set));
+    assert!(stage.stop().lock().contents().is_empty());
+}
+
+#[test]
+fn a_server_leaves_with_its_check_and_comes_back() {
+    let (socket, good) = listener();
+    let (kept, other) = listener();
+    let text = virtual_server("", &[&real_server(good, TCP_CHECK), &real_server(other, TCP_CHECK)]);
+    let stage = Scene::new(&text).start();
+    stage.await_table(VIP, &[(good, 1), (other, 1)]);
+    drop(socket);
+    stage.await_table(VIP, &[(other, 1)]);
+    let status = stage.status();
+    let sick = &status.virtual_servers[0].real_servers[0];
+    assert_eq!(sick.state, Health::Down);
+    assert!(sick.cause.contains(&format!("connection refused by {good}")), "{}", sick.cause);
+    assert_eq!(sick.checks[0].target, good.to_string());
+    let Reply::Records(records) = stage.ask(&Ask::History { subject: Some(good.to_string()) })
+    else {
+        panic!("no records")
+    };
+    assert!(records.iter().any(|record| record.kind == "server-down"), "{records:?}");
+    let back = TcpListener::bind(good).unwrap();
+    stage.await_table(VIP, &[(good, 1), (other, 1)]);
+    drop((back, kept));
+}
+
+#[test]
+fn without_ipvs_checks_go_on_and_it_is_found_when_asked_for() {
+    let (_socket, good) = listener();
+    let scene = Scene::new(&virtual_server("", &[&real_server(good, TCP_CHECK)]));
+    scene.ipvs.store(false, Ordering::SeqCst);
+    let stage = scene.start();
+    let status = stage.status();
+    assert!(!status.ipvs.available);
+    assert_eq!(status.ipvs.problem.as_deref(), Some("the kernel has no IPVS"));
+    assert_eq!(status.ipvs.remedy.as_deref(), Some("modprobe ip_vs"));
+    assert!(status.ipvs.retry_in.is_some());
+    eventually("the check has run", || {
+        let status = stage.status();
+        (status.virtual_servers[0].real_servers[0].state == Health::Up).then_some(())
+    });
+    assert!(matches!(stage.ask(&Ask::Retry), Reply::Error(_)));
+    stage.ipvs.store(true, Ordering::SeqCst);
+    assert!(matches!(stage.ask(&Ask::Retry), Reply::Done(_)));
+    stage.await_table(VIP, &[(good, 1)]);
+}
+
+#[test]
+fn a_reload_with_one_changed_server_asks_the_kernel_for_one_change() {
+    let (a, b) = two();
+    let stage = Scene::new(&plain()).start();
+    stage.await_table(VIP, &[(a, 3), (b, 1)]);
+    let before = stage.kernel.lock().counts().requests;
+    let text = virtual_server("", &[&real_server(a, "weight 4"), &real_server(b, "")]);
+    stage.reload(&text, 2);
+    stage.await_table(VIP, &[(a, 4), (b, 1)]);
+    assert_eq!(stage.kernel.lock().counts().requests - before, 1);
+    stage.reload(&text, 3);
+    assert_eq!(stage.kernel.lock().counts().requests - before, 1);
+    assert_eq!(stage.status().node.config_generation, 3);
+}
+
+#[test]
+fn a_reload_that_removes_everything_removes_everything() {
+    let stage = Scene::new(&plain()).start();
+    stage.reload("global_defs {\n}\n", 2);
+    eventually("no service", || stage.table(VIP).is_none().then_some(()));
+    assert!(stage.status().virtual_servers.is_empty());
+}
+
+#[test]
+fn services_of_others_are_left_alone() {
+    let scene = Scene::new(&plain());
+    let foreign: ServiceKey = "TCP 198.51.100.99:80".parse().unwrap();
+    let service = Request::NewService(foreign, Service::new("wlc"));
+    assert_eq!(scene.kernel.lock().apply(&[service]), [Ok(())]);
+    let stage = scene.start();
+    stage.reload(&virtual_server("", &[&real_server(two().0, "")]), 2);
+    let kernel = stage.stop();
+    let kernel = kernel.lock();
+    assert_eq!(kernel.contents().len(), 1);
+    assert!(kernel.contents().get(&foreign).is_some());
+}
+
+#[test]
+fn what_somebody_else_changes_is_put_right_and_told() {
+    let (a, b) = two();
+    let stage = Scene::new(&plain()).start();
+    stage.await_table(VIP, &[(a, 3), (b, 1)]);
+    let key: ServiceKey = VIP.parse().unwrap();
+    stage.somebody(Request::DelDestination(key, a));
+    stage.somebody(Request::SetDestination(key, b, Destination::new(Forwarding::Nat, 9)));
+    assert!(matches!(stage.ask(&Ask::Retry), Reply::Done(_)));
+    assert_eq!(stage.table(VIP), Some(vec![(a.to_string(), 3), (b.to_string(), 1)]));
+    assert_eq!(stage.status().ipvs.repaired, 2);
+    let Reply::Records(records) = stage.ask(&Ask::History { subject: None }) else {
+        panic!("no records")
+    };
+    let repairs: Vec<_> = records.iter().filter(|record| record.kind == "repaired").collect();
+    assert_eq!(repairs.len(), 2, "{records:?}");
+    assert!(repairs[0].message.contains("somebody removed 203.0.113.2:80"), "{repairs:?}");
+}
+
+#[test]
+fn a_killed_role_s_successor_changes_nothing_and_tells_nobody() {
+    let (socket, good) = listener();
+    let (_other, other) = listener();
+    let fifo = |scene: &Scene| {
+        format!("global_defs {{\n lvs_notify_fifo {}\n}}\n", scene.path("fifo").display())
+    };
+    let servers =
+        virtual_server("", &[&real_server(good, TCP_CHECK), &real_server(other, TCP_CHECK)]);
+    let mut scene = Scene::new("");
+    scene.text = fifo(&scene) + &servers;
+    let stage = scene.start();
+    drop(socket);
+    stage.await_table(VIP, &[(other, 1)]);
+    let order = ServerOrder::Weight { weight: Some(7) };
+    assert!(matches!(stage.server(order, "198.51.100.1:80", &other.to_string()), Reply::Done(_)));
+    stage.await_table(VIP, &[(other, 7)]);
+    // A copy of what the dead one had kept; it goes on as nobody's business.
+    let mut scene = Scene::new(&(fifo_text(&stage) + &servers));
+    scene.kernel = stage.kernel.clone();
+    scene.restarts = 1;
+    std::fs::copy(stage.path("store"), scene.path("store")).unwrap();
+    let before = stage.kernel.lock().counts().requests;
+    let successor = scene.start();
+    let status = successor.status();
+    let web = &status.virtual_servers[0];
+    assert_eq!(web.real_servers[0].state, Health::Down);
+    assert!(web.real_servers[0].cause.contains("refused"), "{:?}", web.real_servers[0]);
+    assert_eq!(web.real_servers[1].weight.effective, 7);
+    assert!(web.history.is_empty(), "{:?}", web.history);
+    assert_eq!(successor.kernel.lock().counts().requests, before);
+    // It goes on: the server that was down comes back by its check.
+    let back = TcpListener::bind(good).unwrap();
+    successor.await_table(VIP, &[(good, 1), (other, 7)]);
+    drop(back);
+}
+
+fn fifo_text(stage: &support::Stage) -> String {
+    format!("global_defs {{\n lvs_notify_fifo {}\n}}\n", stage.path("fifo").display())
+}
+
+#[test]
+fn a_server_is_drained_until_its_connections_have_ended() {
+    let (a, b) = two();
+    let stage = Scene::new(&plain()).start();
+    stage.await_table(VIP, &[(a, 3), (b, 1)]);
+    let key: ServiceKey = VIP.parse().unwrap();
+    stage.kernel.lock().set_connections(key, a, 2, 1, 0);
+    let order = ServerOrder::Drain { deadline_ms: None };
+    assert!(matches!(stage.server(order, "198.51.100.1:80", "203.0.113.2"), Reply::Done(_)));
+    stage.await_table(VIP, &[(a, 0), (b, 1)]);
+    let status = stage.status();
+    let real = &status.virtual_servers[0].real_servers[0];
+    assert!(
+        matches!(real.order, Some(status::balancing::Order::Drain { finished: false, .. })),
+        "{real:?}"
+    );
+    assert_eq!((real.connections.active, real.connections.inactive), (2, 1));
+    stage.kernel.lock().set_connections(key, a, 0, 0, 0);
+    stage.await_table(VIP, &[(b, 1)]);
+    let status = stage.status();
+    let real = &status.virtual_servers[0].real_servers[0];
+    assert!(matches!(real.order, Some(status::balancing::Order::Drain { finished: true, .. })));
+    assert!(matches!(stage.server(ServerOrder::Enable, "all", "203.0.113.2"), Reply::Done(_)));
+    stage.await_table(VIP, &[(a, 3), (b, 1)]);
+}
+
+#[test]
+fn orders_for_servers_that_do_not_exist_say_what_there_is() {
+    let stage = Scene::new(&plain()).start();
+    let Reply::Error(text) = stage.server(ServerOrder::Disable, "198.51.100.7:80", "all") else {
+        panic!("it was taken")
+    };
+    assert!(text.contains("[198.51.100.1]:tcp:80"), "{text}");
+    let Reply::Error(text) = stage.server(ServerOrder::Disable, "all", "203.0.113.9") else {
+        panic!("it was taken")
+    };
+    assert!(text.contains("[203.0.113.2]:tcp:80"), "{text}");
+}
+
+#[test]
+fn the_table_stays_when_asked_for_and_goes_with_the_supervisor() {
+    let mut scene = Scene::new(&plain());
+    scene.keep_services = true;
+    let kernel = scene.start().stop();
+    assert_eq!(kernel.lock().contents().len(), 1);
+    let kernel = Scene::new(&plain()).start().orphan();
+    assert!(kernel.lock().contents().is_empty());
+}
+
+#[test]
+fn fifo_lines_tell_servers_and_quorum_in_order() {
+    use std::io::{BufRead as _, BufReader};
+    let (socket, good) = listener();
+    let mut scene = Scene::new("");
+    let fifo = scene.path("fifo");
+    scene.text = format!(
+        "global_defs {{\n lvs_notify_fifo {}\n}}\n{}",
+        fifo.display(),
+        virtual_server("", &[&real_server(good, TCP_CHECK)])
+    );
+    let stage = scene.start();
+    eventually("the FIFO", || fifo.exists().then_some(()));
+    let (lines, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let reader = BufReader::new(std::fs::File::open(&fifo).unwrap());
+        for line in reader.lines().map_while(Result::ok) {
+            if lines.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    drop(socket);
+    let next = || heard.recv_timeout(support::PATIENCE).unwrap();
+    assert_eq!(next(), "VS [198.51.100.1]:tcp:80 UP");
+    let server = format!("[127.0.0.1]:tcp:{}", good.port());
+    assert_eq!(next(), format!("RS {server} [198.51.100.1]:tcp:80 DOWN"));
+    assert_eq!(next(), "VS [198.51.100.1]:tcp:80 DOWN");
+    drop(stage);
+}
+
+#[test]
+fn the_dump_has_keepalived_s_labels() {
+    let stage = Scene::new(&plain()).start();
+    stage.order(&ToRole::Dump { what: Dump::Data }, None);
+    let path = stage.path("keepalived_check.data");
+    let text = eventually("the dump", || {
+        std::fs::read_to_string(&path).ok().filter(|text| text.contains("203.0.113.3"))
+    });
+    for line in [
+        " VS VIP = 198.51.100.1, VPORT = 80",
+        "   RIP = 203.0.113.2, RPORT = 80, WEIGHT = 3 EFF WEIGHT = 3",
+        "   RS set = 1",
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+    }
+}
