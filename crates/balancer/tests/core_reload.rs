@@ -96,9 +96,10 @@ fn a_new_server_is_in_at_once_or_with_alpha_when_it_is_well_as_2_2_7() {
     world.told();
     world.reload(&two(""));
     assert_eq!(world.servers(), [format!("{A} 1"), format!("{B} 1")]);
-    assert!(world.told().is_empty());
+    assert_eq!(world.told(), ["service [203.0.113.12]:tcp:80 is new in VS [198.51.100.1]:tcp:80"]);
     world.reload(&vs(&format!("alpha\n{}{}{}", rs(11, ""), rs(12, ""), rs(13, ""))));
     assert_eq!(world.servers(), [format!("{A} 1"), format!("{B} 1")]);
+    world.told();
     world.down(C, 0);
     assert_eq!(world.told()[2], "fifo RS [203.0.113.13]:tcp:80 [198.51.100.1]:tcp:80 DOWN");
     world.up(C, 0);

@@ -191,7 +191,7 @@ impl Core {
             self.restore(v, saved);
         }
         self.start_lookups(v);
-        self.populate(v, reload, saved);
+        self.populate(v, false, saved);
     }
 
     /// Whether the checks of a virtual server may run.

@@ -195,13 +195,18 @@ impl Core {
             self.weight_event(v, s, before, WeightCause::Name);
         }
         for s in fresh {
-            self.greet(v, s);
+            self.greet(v, s, running);
         }
         self.touch(v);
     }
 
     /// A server is new: `rs_init_notifies` tells of one that starts as up.
-    fn greet(&mut self, v: usize, s: usize) {
+    fn greet(&mut self, v: usize, s: usize, running: bool) {
+        let server = &self.virtual_servers[v].servers[s];
+        let by_name = self.virtual_servers[v].plan_of(server).lookup.is_some();
+        if running && !by_name {
+            self.event(v, Some(s), EventKind::ServerAdded, None);
+        }
         let server = &mut self.virtual_servers[v].servers[s];
         // What was drained before its name forgot it has no connections left.
         if let Some(order) = &mut server.order

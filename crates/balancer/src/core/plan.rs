@@ -65,7 +65,7 @@ pub struct VsPlan {
     pub mail: bool,
     /// Its real servers.
     pub servers: Vec<RsPlan>,
-    /// The block itself.
+    /// The block itself, without the checkers of its servers: those are in [`RsPlan::checks`].
     pub model: Arc<model::VirtualServer>,
 }
 
@@ -207,7 +207,7 @@ impl Plan {
             suspend_without: server.ha_suspend.then(|| local_addresses(server, model)),
             mail: server.smtp_alert.value,
             servers,
-            model: Arc::new(server.clone()),
+            model: Arc::new(without_checkers(server)),
             key,
             name,
         }
@@ -329,6 +329,15 @@ impl Plan {
             index,
         }
     }
+}
+
+/// With tens of thousands of servers it is worth not to have every checker twice.
+fn without_checkers(server: &model::VirtualServer) -> model::VirtualServer {
+    let mut server = server.clone();
+    for real in &mut server.real_servers {
+        real.checkers = Vec::new();
+    }
+    server
 }
 
 /// The greatest weight that the kernel takes.
