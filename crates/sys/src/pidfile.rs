@@ -121,11 +121,11 @@ impl Drop for PidFile {
     }
 }
 
-/// The process id in a pid file, if a process of that id lives.
+/// The process id in a pid file, if a Keepalived of that id lives.
 pub fn running(path: &Path) -> Option<u32> {
     let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
     let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
-    read_pid(&mut file).filter(|pid| Path::new("/proc").join(pid.to_string()).exists())
+    read_pid(&mut file).filter(|pid| is_keepalived(*pid))
 }
 
 fn open(path: &Path) -> Result<File, PidFileError> {
@@ -165,10 +165,16 @@ fn is_same(path: &Path, file: &File) -> bool {
     }
 }
 
-/// A Keepalived's processes are called `keepalived`, `Keepalived_vrrp` and so on.
+/// A Keepalived's processes are called `keepalived`, `Keepalived_vrrp` and so on. One that has ended
+/// and that nobody has waited for, as in a container whose first process does not, is none.
 fn is_keepalived(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/comm"))
-        .is_ok_and(|name| name.to_ascii_lowercase().starts_with("keepalived"))
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let stat = String::from_utf8_lossy(&stat);
+    // `PID (NAME) STATE …`; the name may hold anything.
+    let parts = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(") "));
+    parts.is_some_and(|(name, rest)| {
+        name.to_ascii_lowercase().starts_with("keepalived") && !rest.starts_with(['Z', 'X'])
+    })
 }
 
 #[cfg(test)]
@@ -224,6 +230,28 @@ mod tests {
         assert!(matches!(error, PidFileError::Running(Some(found)) if found == pid), "{error}");
         drop(end);
         thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_keepalived_that_nobody_has_waited_for_does_not_count() {
+        let (_directory, path) = directory();
+        let child = crate::process::Command::new("/bin/sh")
+            .name("keepalived")
+            .args(["-c", "printf keepalived > /proc/$$/comm"])
+            .spawn()
+            .unwrap();
+        let ended = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+            stat.contains("(keepalived) Z")
+        };
+        let limit = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !ended() {
+            assert!(std::time::Instant::now() < limit, "it does not end");
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        std::fs::write(&path, format!("{}\n", child.id())).unwrap();
+        assert_eq!(running(&path), None);
+        drop(PidFile::create(&path, 5).unwrap());
     }
 
     #[test]
