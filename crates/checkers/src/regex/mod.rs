@@ -106,7 +106,7 @@ impl Expression {
             .ignore_whitespace(options.extended)
             .backtrack_limit(STEPS)
             .build()
-            .map_err(|error| Unusable::Syntax(innermost(&error)))?;
+            .map_err(|error| Unusable::Syntax(complaint(&error)))?;
         Ok(Self {
             regex: compiled,
             slow,
@@ -153,14 +153,16 @@ impl Expression {
     }
 }
 
-/// fancy-regex wraps the errors of the crates below it.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
+/// What is wrong, in one line. The parser of the crate below fancy-regex draws a picture, whose last
+/// line says it.
+fn complaint(error: &fancy_regex::Error) -> String {
+    let mut text = error.to_string();
+    if let fancy_regex::Error::CompileError(inner) = error
+        && let fancy_regex::CompileError::InnerError(inner) = &**inner
+        && let Some(syntax) = inner.syntax_error()
+    {
+        text = syntax.to_string();
     }
-    // The last line of a message with a drawing says what is wrong.
-    let text = error.to_string();
     let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or(&text);
     line.trim_start_matches("error: ").to_owned()
 }

@@ -63,6 +63,11 @@ pub(super) struct Translated {
     pub(super) slow: bool,
 }
 
+/// `\b` and `\B` where only letters of ASCII make words, although the text is UTF-8.
+const WORD_EDGE: &str = "(?:(?<=[0-9A-Za-z_])(?![0-9A-Za-z_])|(?<![0-9A-Za-z_])(?=[0-9A-Za-z_]))";
+const NO_WORD_EDGE: &str =
+    "(?:(?<=[0-9A-Za-z_])(?=[0-9A-Za-z_])|(?<![0-9A-Za-z_])(?![0-9A-Za-z_]))";
+
 /// Puts a pattern into the words of fancy-regex.
 pub(super) fn translate(pattern: &str, options: Options) -> Result<Translated, Unusable> {
     let chars: Vec<char> = pattern.chars().collect();
@@ -379,7 +384,7 @@ impl<'a> Translator<'a> {
         self.rest = rest;
         if self.options.allow_empty_class && rest.first() == Some(&']') {
             self.rest = &rest[1..];
-            self.out.push_str(if negated { "(?s:.)" } else { "(?!)" });
+            self.out.push_str(if negated { "(?s:.)" } else { "(?:(?!))" });
             self.slow |= !negated;
             return Ok(());
         }
@@ -439,7 +444,21 @@ impl<'a> Translator<'a> {
         if !known.contains(&plain) {
             return Err(Unusable::Syntax(format!("unknown class [:{name}:]")));
         }
-        self.out.push_str(&format!("[:{name}:]"));
+        let unicode = match plain {
+            "alpha" => r"\p{L}",
+            "lower" => r"\p{Ll}",
+            "upper" => r"\p{Lu}",
+            "alnum" => r"\p{L}\p{N}",
+            "digit" => r"\d",
+            "space" => r"\s",
+            "word" => r"\w",
+            _ => "",
+        };
+        if self.options.ucp && !unicode.is_empty() {
+            self.set(unicode, name != plain, true);
+        } else {
+            self.out.push_str(&format!("[:{name}:]"));
+        }
         self.rest = &self.rest[length + 4..];
         Ok(())
     }
@@ -490,7 +509,7 @@ impl<'a> Translator<'a> {
                 self.slow = true;
                 self.out.push_str(&format!(r"(?>\r\n|[{}])", self.vertical()));
             }
-            'N' if !in_class && self.rest.first() != Some(&'{') => self.out.push_str(r"[^\n]"),
+            'N' if !in_class && !self.rest.starts_with(&['{', 'U']) => self.out.push_str(r"[^\n]"),
             'C' if self.options.never_backslash_c => return Err(Unusable::BackslashC),
             'C' if !in_class && !self.options.utf => self.out.push_str("(?s:.)"),
             'Z' if !in_class => {
@@ -500,6 +519,10 @@ impl<'a> Translator<'a> {
             'K' | 'G' if !in_class => {
                 self.slow = true;
                 self.out.extend(['\\', *letter]);
+            }
+            'b' | 'B' if !in_class && self.options.utf && !unicode => {
+                self.slow = true;
+                self.out.push_str(if *letter == 'b' { WORD_EDGE } else { NO_WORD_EDGE });
             }
             'A' | 'z' | 'b' | 'B' if !in_class => self.out.extend(['\\', *letter]),
             'k' if !in_class => self.named_reference()?,
