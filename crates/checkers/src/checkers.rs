@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::outcome::{Change, CheckStatus, Event, Failure, State, Success, Weight};
 use crate::schedule::{Schedule, Verdict};
-use crate::spec::{Check, CheckId, CheckSpec, Kind};
+use crate::spec::{Check, CheckId, CheckSpec, Kind, Start};
 use crate::{bfd, dns, file, http, misc, ping, smtp, tcp, tls, udp};
 
 /// What all checks share.
@@ -58,7 +58,8 @@ struct Running {
     check: Rc<Check>,
     schedule: Schedule,
     look: Option<AbortHandle>,
-    weight: Option<Weight>,
+    /// What it said last about the weight; the outer `None`: an earlier process may know, we do not.
+    weight: Option<Option<Weight>>,
     last: Option<(Instant, Result<Success, Failure>)>,
     failures: u32,
     runs: u64,
@@ -186,13 +187,17 @@ impl Inner {
         let now = Instant::now();
         let schedule = Schedule::new(spec.check.schedule, spec.start, self.random.f64(), now);
         let is_told = spec.check.kind.is_told();
+        let weight = match spec.start {
+            Start::Resumed { up: true } if spec.check.kind.weighs() => None,
+            _ => Some(None),
+        };
         self.checks.insert(
             spec.id,
             Running {
                 check: spec.check,
                 schedule,
                 look: None,
-                weight: None,
+                weight,
                 last: None,
                 failures: 0,
                 runs: 0,
@@ -357,13 +362,13 @@ impl Running {
         let weight = match &result {
             Ok(success) => {
                 self.failures = 0;
-                success.weight
+                Some(success.weight)
             }
             Err(_) => {
                 self.failed += 1;
                 self.failures = self.failures.saturating_add(1);
                 // A forgiven failure says nothing new about the weight.
-                if matches!(verdict, Verdict::Attempt { .. }) { self.weight } else { None }
+                if matches!(verdict, Verdict::Attempt { .. }) { self.weight } else { Some(None) }
             }
         };
         let reweighted = std::mem::replace(&mut self.weight, weight) != weight;

@@ -99,6 +99,15 @@ impl Kind {
         }
     }
 
+    /// Whether it may say something about the weight.
+    pub(crate) fn weighs(&self) -> bool {
+        match self {
+            Self::Misc(misc) => misc.dynamic,
+            Self::File(_) => true,
+            _ => false,
+        }
+    }
+
     /// Whether it waits for what others tell instead of looking itself.
     pub(crate) fn is_told(&self) -> bool {
         matches!(self, Self::File(_) | Self::Bfd(_))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use notify::settings::{RunAs, ScriptCommand};
 use standfast_checkers::misc::Misc;
-use standfast_checkers::{Change, Kind, Weight};
+use standfast_checkers::{Change, Kind, Start, Weight};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
@@ -16,6 +16,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("misc_exit_statuses_count", exit_statuses),
     ("misc_dynamic_exit_statuses_are_weights", weights),
     ("misc_timeouts_leak_no_weight", no_leak),
+    ("misc_weights_are_told_anew_after_a_crash", told_anew),
     ("misc_a_late_script_is_ended_with_its_children", late_script),
     ("misc_a_script_that_ignores_sigterm_is_killed", stubborn_script),
     ("misc_a_stopped_check_ends_its_script", stopped_check),
@@ -137,6 +138,19 @@ fn no_leak() {
         script.says("exit 0");
         let Change::Weight(success) = check.change().await else { panic!("no new weight") };
         assert_eq!(success.weight, None);
+    });
+}
+
+/// The process before us may have left another weight: it is told anew, whatever it is.
+fn told_anew() {
+    let script = Script::new("exit 0");
+    run(async {
+        let start = Start::Resumed { up: true };
+        let mut check = Watched::started(script.kind(true), often(), start);
+        let Change::Weight(success) = check.change().await else { panic!("no weight told") };
+        assert_eq!(success.weight, None);
+        check.looks(2).await;
+        assert!(check.events.try_recv().is_err(), "told once");
     });
 }
 
