@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use config::checks::{Environment, Interface, Script, ScriptFinding, ScriptProblem};
+use config::model::checker::Regex;
 use config::model::{Command, Global, Network, ScriptUser};
 use netlink::{ADDRESS_PROTO, AddressFilter, Kernel as _, Netlink};
 use notify::security::{self, Finding, Policy, RealSystem, UserName};
@@ -57,6 +58,10 @@ impl Environment for ThisMachine {
             })
             .collect();
         Some(Script { as_root: resolved.runs_as_root(), findings })
+    }
+
+    fn regex(&self, regex: &Regex) -> Option<String> {
+        checkers::regex::objection(regex)
     }
 
     fn mode(&self, path: &Path) -> Option<u32> {

@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         return ExitCode::from(role::run(kind));
     }
     ExitCode::from(match name {
-        "genhash" => genhash(name, &args[1..]),
+        "genhash" => genhash(&args[1..]),
         "keepalived" => keepalived(name, &args[1..]),
         _ => modern(),
     })
@@ -56,7 +56,7 @@ fn keepalived(program: &str, args: &[String]) -> u8 {
         if place > 0 {
             eprintln!("{}: not the first option; those before it are ignored", args[place]);
         }
-        return genhash(&format!("{program} --genhash"), &args[place + 1..]);
+        return genhash(&args[place + 1..]);
     }
     match cli::keepalived::parse(args) {
         Ok(Action::Run(options)) => supervisor::run(*options),
@@ -121,7 +121,7 @@ fn modern() -> u8 {
             told(printed.map(|()| String::new()))
         }
         Command::Server { action } => told(server(action)),
-        Command::Genhash { options } => genhash("standfast genhash", &options),
+        Command::Genhash { options } => genhash(&options),
         Command::Demo => laboratory::demo(),
         Command::Lab { action } => laboratory::lab(action.as_ref()),
     }
@@ -169,9 +169,9 @@ fn version() -> String {
 /// The version of Keepalived whose language, options and files these are.
 const KEEPALIVED_VERSION: &str = "2.4.3";
 
-fn genhash(_program: &str, _args: &[String]) -> u8 {
-    eprintln!("genhash comes with load balancing, which this version does not have yet");
-    1
+/// Keepalived's genhash, under each of its names.
+fn genhash(args: &[String]) -> u8 {
+    checkers::genhash::genhash(args, &mut std::io::stdout().lock(), &mut std::io::stderr().lock())
 }
 
 /// Prints to standard output; a reader that went away (`| head`) is no error.

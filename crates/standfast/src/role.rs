@@ -34,7 +34,10 @@ pub(crate) fn run(kind: Kind) -> u8 {
         Kind::Balancer => perform(
             kind,
             |launch: &balancer::Launch| (&launch.options.log, launch.options.detail),
-            |_| Err("this build has no balancer role yet".to_owned()),
+            |it| match balancer::Role::new(it.launch, it.channel, it.store) {
+                Ok(role) => role.run().map(drop).map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            },
         ),
     }
 }

@@ -332,14 +332,14 @@ impl Supervisor {
                 self.reload_took_too_long();
             }
             for role in &mut self.roles {
-                role.kill_if_due(now);
+                role.handle_timeout(&self.paths.of(role.kind).pid, now);
             }
         }
         self.finish()
     }
 
     fn deadline(&self, waits_for_balancer: bool) -> Option<u64> {
-        let roles = self.roles.iter().flat_map(|role| [role.start_at, role.kill_at]);
+        let roles = self.roles.iter().map(Role::poll_timeout);
         let ready = waits_for_balancer.then_some(self.ready_at);
         roles.chain([self.reloading, ready]).flatten().min()
     }

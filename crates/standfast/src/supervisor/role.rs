@@ -8,11 +8,15 @@ use std::time::Duration;
 
 use status::control::ToRole;
 use sys::event_loop::EventLoop;
-use sys::pidfile::PidFile;
+use sys::pidfile::{PidFile, PidFileError};
 
 use super::kind::Kind;
 use super::process::Process;
 use super::respawn::Respawn;
+
+/// How often and how fast a pid file is tried that somebody holds.
+const PID_FILE_TRIES: u32 = 50;
+const PID_FILE_PAUSE: Duration = Duration::from_millis(200);
 
 /// A role, whether it runs or not.
 pub(super) struct Role {
@@ -21,9 +25,15 @@ pub(super) struct Role {
     pub(super) store: File,
     pub(super) process: Option<Process>,
     pid_file: Option<PidFile>,
+    /// When the pid file is tried again, and how often it will be: what a killed supervisor has
+    /// left behind holds it for a moment.
+    pid_file_at: Option<u64>,
+    pid_file_tries: u32,
     pub(super) respawn: Respawn,
     /// When it is to be started.
     pub(super) start_at: Option<u64>,
+    /// Until when its first start waits for what a killed supervisor has left behind.
+    pub(super) waits_until: Option<u64>,
     /// When a process that was told to stop is killed.
     pub(super) kill_at: Option<u64>,
     /// It was given a new configuration and has not answered yet.
@@ -51,8 +61,11 @@ impl Role {
             store: sys::memfd::create("standfast-state")?,
             process: None,
             pid_file: None,
+            pid_file_at: None,
+            pid_file_tries: 0,
             respawn: Respawn::new(kind.is_essential()),
             start_at: None,
+            waits_until: None,
             kill_at: None,
             taking_over: false,
             retiring: false,
@@ -69,24 +82,49 @@ impl Role {
     }
 
     /// Its process runs from now on.
-    pub(super) fn born(&mut self, process: Process, pid_file: &Path) {
+    pub(super) fn born(&mut self, process: Process, pid_file: &Path, now: u64) {
         let id = process.id();
         log::info!("Starting {} child process, pid={id}", self.kind.child_name());
-        match &mut self.pid_file {
-            Some(file) => {
-                if let Err(error) = file.set(id) {
-                    log::warn!("pid file {}: {error}", pid_file.display());
-                }
-            }
-            None => match PidFile::create(pid_file, id) {
-                Ok(file) => self.pid_file = Some(file),
-                Err(error) => log::warn!("pid file {}: {error}", pid_file.display()),
-            },
-        }
         self.process = Some(process);
+        self.pid_file_tries = PID_FILE_TRIES;
+        self.write_pid(pid_file, now);
         self.start_at = None;
         self.died = false;
         self.hopeless = false;
+    }
+
+    /// Writes the pid file, or decides when that is tried again.
+    fn write_pid(&mut self, path: &Path, now: u64) {
+        self.pid_file_at = None;
+        let Some(process) = &self.process else { return };
+        match &mut self.pid_file {
+            Some(file) => {
+                if let Err(error) = file.set(process.id()) {
+                    log::warn!("pid file {}: {error}", path.display());
+                }
+            }
+            None => match PidFile::create(path, process.id()) {
+                Ok(file) => self.pid_file = Some(file),
+                Err(PidFileError::Running(_)) if self.pid_file_tries > 0 => {
+                    self.pid_file_tries -= 1;
+                    self.pid_file_at = Some(now + PID_FILE_PAUSE.as_nanos() as u64);
+                }
+                Err(error) => log::warn!("pid file {}: {error}", path.display()),
+            },
+        }
+    }
+
+    /// Does what time demands of it, besides starting.
+    pub(super) fn handle_timeout(&mut self, pid_file: &Path, now: u64) {
+        if self.pid_file_at.is_some_and(|at| at <= now) {
+            self.write_pid(pid_file, now);
+        }
+        self.kill_if_due(now);
+    }
+
+    /// When [`Self::handle_timeout`] or a start is due.
+    pub(super) fn poll_timeout(&self) -> Option<u64> {
+        [self.start_at, self.kill_at, self.pid_file_at].into_iter().flatten().min()
     }
 
     /// Says something to its process, if it has one.
@@ -112,7 +150,7 @@ impl Role {
     }
 
     /// Kills its process if the time for that has come.
-    pub(super) fn kill_if_due(&mut self, now: u64) {
+    fn kill_if_due(&mut self, now: u64) {
         if self.kill_at.is_none_or(|at| at > now) {
             return;
         }

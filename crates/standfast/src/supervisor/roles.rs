@@ -16,6 +16,10 @@ use super::role::Role;
 use super::{Supervisor, exit, log_options};
 use crate::cli::keepalived::Only;
 
+/// How long a predecessor is waited for, and how often it is looked for.
+const PREDECESSOR: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(50);
+
 /// How long a role may take to clean up behind a life that ended badly.
 const CLEANING: Duration = Duration::from_secs(10);
 
@@ -44,10 +48,30 @@ impl Supervisor {
         let due = |role: &Role| role.start_at.is_some_and(|at| at <= now);
         let kinds: Vec<Kind> = self.roles.iter().filter(|r| due(r)).map(|r| r.kind).collect();
         for kind in &kinds {
-            self.role_mut(*kind).start_at = None;
-            self.start_role(*kind, false);
+            if !self.postponed(*kind, now) {
+                self.role_mut(*kind).start_at = None;
+                self.start_role(*kind, false);
+            }
         }
         !kinds.is_empty()
+    }
+
+    /// Puts the balancer's first start off while the one of a killed supervisor is still taking its
+    /// services away: they might be the same. Failover roles settle that between themselves.
+    fn postponed(&mut self, kind: Kind, now: u64) -> bool {
+        if kind != Kind::Balancer
+            || self.role(kind).respawn.total() > 0
+            || sys::pidfile::running(&self.paths.of(kind).pid).is_none()
+        {
+            return false;
+        }
+        let role = self.role_mut(kind);
+        let until = *role.waits_until.get_or_insert(now + PREDECESSOR.as_nanos() as u64);
+        if now >= until {
+            return false;
+        }
+        role.start_at = Some(now + LOOK.as_nanos() as u64);
+        true
     }
 
     fn start_role(&mut self, kind: Kind, release: bool) {
@@ -66,8 +90,8 @@ impl Supervisor {
         });
         match born {
             Ok(process) => {
-                let pid_file = self.paths.of(kind).pid.clone();
-                self.role_mut(kind).born(process, &pid_file);
+                let (pid_file, now) = (self.paths.of(kind).pid.clone(), self.events.now());
+                self.role_mut(kind).born(process, &pid_file, now);
             }
             Err(error) => {
                 log::error!("the {} role cannot be started: {error}", kind.word());

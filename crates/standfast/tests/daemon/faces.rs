@@ -37,6 +37,10 @@ fn version_and_help(stage: &mut Stage) {
         ("standfast", &["status", "--help"]),
         ("standfast", &["explain", "--help"]),
         ("standfast", &["handover", "--help"]),
+        ("standfast", &["server", "--help"]),
+        ("standfast", &["server", "list", "--help"]),
+        ("standfast", &["server", "weight", "--help"]),
+        ("standfast", &["server", "drain", "--help"]),
         ("standfast", &["events", "--help"]),
         ("standfast", &["keywords", "--help"]),
         ("standfast", &["lab", "--help"]),
@@ -179,10 +183,11 @@ fn dump_conf(stage: &mut Stage) {
 }
 
 fn not_acted_on(stage: &mut Stage) {
-    let more = "virtual_server 198.51.100.100 80 {\n real_server 198.51.100.7 80 {\n }\n}\n";
+    let more = "bfd_instance b {\n neighbor_ip 198.51.100.7\n}\n";
     stage.launch(&format!("{CONFIG}{more}"), &[]);
     stage.wait_line("Startup complete");
-    stage.wait_line("not acted on: the balancer role is not in this version");
+    stage.wait_line("bfd_instance");
+    stage.wait_line("are read and checked but not acted on");
     let config = format!("global_defs {{\n reload_time_file /run/time\n}}\n{CONFIG}");
     stage.launch(&config, &[]);
     stage.wait_line("reload_time_file (first in line 2) are read and checked but not acted on");

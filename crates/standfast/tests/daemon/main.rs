@@ -3,6 +3,7 @@
 //!
 //! `cargo test -p standfast --test daemon -- reload` runs those with the word in their name.
 
+mod balancer;
 mod crash;
 mod faces;
 mod lifecycle;
@@ -32,7 +33,8 @@ fn main() -> ExitCode {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
         COMPLAINT.set(format!("{place}: {}", info.payload_as_str().unwrap_or("panicked")));
     }));
-    let families: [(&str, &[Test]); 4] = [
+    let families: [(&str, &[Test]); 5] = [
+        ("balancer", balancer::TESTS),
         ("crash", crash::TESTS),
         ("faces", faces::TESTS),
         ("lifecycle", lifecycle::TESTS),

@@ -46,7 +46,8 @@ impl Stage {
     pub(crate) fn build() -> Self {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_standfast"));
         let subject = Subject::standfast_at(&program).expect("the program was built");
-        let names = ["standfast", "keepalived"].map(|name| (program.clone(), name.to_owned()));
+        let names =
+            ["standfast", "keepalived", "genhash"].map(|name| (program.clone(), name.to_owned()));
         let plan = Plan { nodes: 2, links: 1 };
         Self { lab: Lab::build_with(plan, &names).expect("namespaces"), subject }
     }
@@ -199,6 +200,13 @@ impl Stage {
         let output = self.run("standfast", &words);
         assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
         serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+
+    /// Likewise, if there is an answer.
+    pub(crate) fn try_ask(&self, words: &[&str]) -> Option<serde_json::Value> {
+        let words: Vec<&str> = words.iter().copied().chain(["--json"]).collect();
+        let output = self.run("standfast", &words);
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).expect("JSON"))
     }
 }
 
