@@ -25,6 +25,11 @@ pub async fn connect_tcp(target: &Target) -> Result<TcpStream, Failure> {
     };
     let socket = socket.map_err(|error| fail(failed(Socket::Make)(error)))?;
     prepare(&SockRef::from(&socket), target).map_err(fail)?;
+    if target.bind_port.is_some() {
+        // The port must be free for the next look. An orderly end would keep it for a minute
+        // (TIME_WAIT), and the check with it; a reset does not.
+        socket.set_zero_linger().map_err(|error| fail(failed(Socket::Bind)(error)))?;
+    }
     match timeout(target.timeout, socket.connect(target.to)).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) => Err(fail(connection_cause(&error, target.timeout))),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use standfast_checkers::{Change, Kind, Start, Target};
 
-use crate::{Test, Watched, address, ip, nft, often, run};
+use crate::{ID, Test, Watched, address, ip, nft, often, run};
 
 pub(crate) const TESTS: &[Test] = &[
     ("tcp_comes_up_and_goes_down_with_its_server", comes_up_and_goes_down),
@@ -123,11 +123,18 @@ fn from_where_told() {
         bind_port: Some(4321),
         ..target()
     };
+    // What the kernel permits on the loopback interface only.
+    sys::sysctl::swap("net/ipv4/tcp_tw_reuse", "0").unwrap();
     run(async {
-        // Again and again from the same port.
         let mut check = Watched::new(Kind::Tcp(target), often());
         check.up().await;
-        assert_eq!(listener.accept().unwrap().1, address("127.0.0.77:4321"));
+        // Again and again from the same port.
+        check.looks(3).await;
+        assert!(check.events.try_recv().is_err());
+        assert_eq!(check.checkers.status(ID).unwrap().failed, 0);
+        for _ in 0..3 {
+            assert_eq!(listener.accept().unwrap().1, address("127.0.0.77:4321"));
+        }
     });
 }
 
