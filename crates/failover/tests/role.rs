@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         eprintln!("NOT TESTED: this machine permits no network namespaces: {error}");
         return ExitCode::SUCCESS;
     }
-    let tests: [(&str, fn()); 7] = [
+    let tests: [(&str, fn()); 8] = [
         ("it_becomes_master_and_stops", it_becomes_master_and_stops),
         ("a_killed_role_goes_on_as_master", a_killed_role_goes_on_as_master),
         ("a_reload_touches_what_changed_only", a_reload_touches_what_changed_only),
@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         ("without_a_supervisor_it_gives_up", without_a_supervisor_it_gives_up),
         ("released_things_are_gone", released_things_are_gone),
         ("a_static_address_is_a_source", a_static_address_is_a_source),
+        ("alerts_are_mailed_to_the_last", alerts_are_mailed_to_the_last),
     ];
     let trials = tests
         .into_iter()
@@ -395,4 +396,86 @@ fn a_static_address_is_a_source() {
     node.order(&ToRole::Stop, &[]);
     node.await_end();
     assert!(!node.has("203.0.113.1"));
+}
+
+/// A mail server that takes everything; gives back each message that it was sent.
+fn mail_server() -> (u16, std::sync::mpsc::Receiver<String>) {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (tell, messages) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut out = &stream;
+            let _ = out.write_all(b"220 ready\r\n");
+            let (mut message, mut in_message) = (String::new(), false);
+            for line in BufReader::new(&stream).lines().map_while(Result::ok) {
+                let answer = match (in_message, line.as_str()) {
+                    (true, ".") => {
+                        in_message = false;
+                        let _ = tell.send(std::mem::take(&mut message));
+                        "250 taken"
+                    }
+                    (true, line) => {
+                        message.push_str(line);
+                        message.push('\n');
+                        continue;
+                    }
+                    (false, "DATA") => {
+                        in_message = true;
+                        "354 go on"
+                    }
+                    (false, "QUIT") => "221 bye",
+                    (false, _) => "250 ok",
+                };
+                let _ = out.write_all(format!("{answer}\r\n").as_bytes());
+            }
+        }
+    });
+    (port, messages)
+}
+
+/// What a message tells: its subject, or a line of its list.
+fn alerts(message: &str) -> Vec<String> {
+    let marked = |mark: &str| {
+        let told = message.lines().filter_map(|line| line.split_once(mark));
+        told.map(|(_, alert)| alert.to_owned()).collect::<Vec<_>>()
+    };
+    let listed = marked("+0000 ");
+    if listed.is_empty() { marked("Subject: [lb1] ") } else { listed }
+}
+
+fn alerts_are_mailed_to_the_last() {
+    let (port, messages) = mail_server();
+    let mailed = |name, vrid, vip| instance(name, vrid, vip).replacen("{\n", "{\n smtp_alert\n", 1);
+    let text = |instances: &[String]| {
+        format!(
+            "global_defs {{\n router_id lb1\n smtp_server 127.0.0.1 {port}\n notification_email {{\n \
+             ops@example.org\n }}\n}}\n{}",
+            instances.concat()
+        )
+    };
+    let a = mailed("A", 51, "198.51.100.100/24");
+    let b = mailed("B", 52, "198.51.100.101/24");
+    let quiet = instance("Quiet", 53, "198.51.100.102/24");
+    let mut node = Node::start(&text(&[a.clone(), b, quiet.clone()]));
+    for vip in ["198.51.100.100", "198.51.100.101", "198.51.100.102"] {
+        node.await_address(vip, true);
+    }
+    let next = text(&[a, quiet]);
+    let file = sys::memfd::sealed("next", &serde_json::to_vec(&bundle(&next)).unwrap()).unwrap();
+    node.order(&ToRole::Reload { generation: 2 }, &[file.as_fd()]);
+    node.await_word(&FromRole::Reloaded { generation: 2 });
+    node.order(&ToRole::Stop, &[]);
+    node.await_end();
+    let told: Vec<String> = messages.try_iter().flat_map(|message| alerts(&message)).collect();
+    let of = |name: &str| {
+        let own = told.iter().filter_map(|alert| alert.strip_prefix("VRRP Instance "));
+        own.filter_map(|alert| alert.strip_prefix(name)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (backup, master) = (" - Entering BACKUP state", " - Entering MASTER state");
+    assert_eq!(of("A"), [backup, master, " - Stopping"]);
+    // Removed without notify_deleted: Keepalived calls that a fault.
+    assert_eq!(of("B"), [backup, master, " - Entering FAULT state"]);
+    assert_eq!(told.len(), 6, "{told:?}");
 }
