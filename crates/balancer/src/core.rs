@@ -39,7 +39,7 @@ mod text;
 pub use checkers::CheckId;
 pub use engine::{Core, Draining};
 pub use event::{
-    DownCause, Event, EventKind, Mail, Notice, Quorum, Server, Severity, UpCause, WeightCause,
+    DownCause, Event, EventKind, Notice, Quorum, Server, Severity, UpCause, WeightCause,
 };
 pub use io::{
     Adjustment, Answer, CheckOrder, CheckResult, Input, Lookup, Now, Order, Output, Refused,

@@ -510,7 +510,9 @@ fn mail_goes_out_for_each_check_or_only_for_the_server() {
     let subject = "Realserver [203.0.113.11]:tcp:80 of virtual server [198.51.100.1]:tcp:80";
     assert_eq!(
         mails(&mut world),
-        [format!("mail {subject} - DOWN: => TCP CHECK failed on service <=")]
+        [format!(
+            "mail {subject} - DOWN: => TCP CHECK failed on service <=\nconnection refused by {A}"
+        )]
     );
     world.down(A, 1);
     assert_eq!(mails(&mut world).len(), 1);
@@ -519,13 +521,36 @@ fn mail_goes_out_for_each_check_or_only_for_the_server() {
     world.up(A, 1);
     assert_eq!(
         mails(&mut world),
-        [format!("mail {subject} - UP: => PING CHECK succeed on service <=")]
+        [format!("mail {subject} - UP: => ICMP CHECK succeed on service <=")]
     );
     world.reload(&format!("global_defs {{\n no_checker_emails\n}}\n{text}"));
     world.down(A, 0);
     assert_eq!(mails(&mut world).len(), 1);
     world.down(A, 1);
     assert!(mails(&mut world).is_empty());
+    world.up(A, 1);
+    world.up(A, 0);
+    assert_eq!(mails(&mut world).len(), 1);
+    world.reload(&vs(&rs(12, "")));
+    assert_eq!(mails(&mut world), [format!("mail {subject} - DOWN: => Removing <=")]);
+}
+
+#[test]
+fn mail_about_the_quorum_has_keepalived_s_numbers() {
+    let text = two("smtp_alert\nquorum 2\nhysteresis 1\nalpha");
+    let mails = |world: &mut World| -> Vec<String> {
+        world.told().into_iter().filter(|line| line.starts_with("mail")).collect()
+    };
+    let mut world = World::new(&text.replace("hysteresis 1", ""));
+    world.all_up(A);
+    world.all_up(B);
+    let subject = "mail Virtualserver [198.51.100.1]:tcp:80";
+    assert_eq!(mails(&mut world), [format!("{subject} - UP: => Gained quorum 2+0=2 <= 2 <=")]);
+    world.reload(&text);
+    world.down(A, 0);
+    assert!(mails(&mut world).is_empty());
+    world.down(B, 0);
+    assert_eq!(mails(&mut world), [format!("{subject} - DOWN: => Lost quorum 2+1=1 <= 0 <=")]);
 }
 
 #[test]
@@ -569,6 +594,8 @@ fn a_name_stands_for_a_server_with_each_address() {
              -203.0.113.22:80",
             "Removing service [203.0.113.22]:tcp:80 from VS [198.51.100.1]:tcp:80",
             "fifo RS [203.0.113.22]:tcp:80 [198.51.100.1]:tcp:80 DOWN",
+            "mail Realserver [203.0.113.22]:tcp:80 of virtual server [198.51.100.1]:tcp:80 - DOWN: => \
+             web.example.com does not stand for it any more <=",
         ]
     );
     assert_eq!(world.checks_of("203.0.113.21"), checked, "what stays is not touched");

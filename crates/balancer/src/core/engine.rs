@@ -8,8 +8,10 @@ use std::time::Duration;
 use checkers::CheckId;
 use netlink::ipvs::{ServiceKey, Table};
 use notify::event::Subject;
+use notify::mail::text::ServerCause;
+use notify::mail::{self, Mail};
 
-use super::event::{DownCause, Event, EventKind, Mail, Notice, Server, UpCause, WeightCause};
+use super::event::{DownCause, Event, EventKind, Notice, Server, UpCause, WeightCause};
 use super::io::{CheckOrder, CheckResult, Input, Lookup, Now, Output};
 use super::key::VsKey;
 use super::names::Known;
@@ -313,14 +315,13 @@ impl Core {
         let passes = server.checks_pass();
         let changes = server.alive != passes;
         if was_up != up || first {
-            let mail = (was_up != up && (changes || !self.no_checker_mail))
-                .then(|| text::check_body(keyword, up));
+            let mail = was_up != up && (changes || !self.no_checker_mail);
             let kind = if up {
                 EventKind::CheckUp { check: keyword, detail: detail.clone(), first }
             } else {
                 EventKind::CheckDown { check: keyword, failure: detail.clone() }
             };
-            self.tell_check(v, s, kind, passes, mail);
+            self.tell_check(v, s, c, kind, passes, mail);
         }
         match (up, changes) {
             (true, true) => self.server_up(v, s, UpCause::Check(keyword)),
@@ -399,26 +400,41 @@ impl Core {
         }
     }
 
+    /// Tells of a check, by mail too if `mail`.
     fn tell_check(
         &mut self,
         v: usize,
         s: usize,
+        c: usize,
         kind: EventKind,
         server_up: bool,
-        body: Option<String>,
+        mail: bool,
     ) {
-        let vs = &self.virtual_servers[v];
-        let server = &vs.servers[s];
-        let notice = body.filter(|_| vs.plan_of(server).mail).map(|body| Notice {
+        let check = &self.virtual_servers[v].servers[s].checks[c];
+        let detail = if check.up { None } else { Some(check.detail.as_str()) };
+        let cause = ServerCause::Check { kind: &check.plan.checker.kind, detail };
+        let mail = if mail { self.server_mail(v, s, server_up, cause) } else { None };
+        let notice = mail.map(|mail| Notice {
             script: None,
             fifo: false,
-            mail: Some(Mail {
-                subject: text::server_subject(&server.name, &vs.plan.name, server_up),
-                body,
-            }),
+            mail: Some(mail),
             ..self.server_notice(v, s, server_up)
         });
         self.event(v, Some(s), kind, notice);
+    }
+
+    /// The mail about a server, if it wants any.
+    pub(super) fn server_mail(
+        &self,
+        v: usize,
+        s: usize,
+        up: bool,
+        cause: ServerCause<'_>,
+    ) -> Option<Mail> {
+        let vs = &self.virtual_servers[v];
+        let server = &vs.servers[s];
+        let wanted = vs.plan_of(server).mail;
+        wanted.then(|| mail::text::real_server(&server.name, &vs.plan.name, up, cause))
     }
 
     /// Tells something.

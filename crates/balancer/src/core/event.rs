@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use notify::event::Subject;
+use notify::mail::Mail;
 
 use super::io::{Lookup, Now};
 use super::key::VsKey;
@@ -262,17 +263,8 @@ pub struct Notice {
     pub script: Option<ScriptId>,
     /// Write `RS … UP` or `VS … DOWN` to the FIFOs.
     pub fifo: bool,
-    /// Send mail.
+    /// Send mail, in Keepalived's words.
     pub mail: Option<Mail>,
-}
-
-/// A mail.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mail {
-    /// The subject, without the `[router_id]` before it.
-    pub subject: String,
-    /// The body: one line.
-    pub body: String,
 }
 
 /// How much attention an event asks for.

@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 
+use notify::mail::text::ServerCause;
+
 use super::engine::Core;
-use super::event::{EventKind, UpCause, WeightCause};
+use super::event::{EventKind, Notice, UpCause, WeightCause};
 use super::io::{Answer, Lookup, Output};
 use super::key::RsHost;
 use super::plan::RsPlan;
@@ -246,7 +248,12 @@ impl Core {
             RsHost::Name(name) if by_name => Some(name.clone()),
             _ => None,
         };
-        let notice = alive.then(|| self.server_notice(v, s, false));
+        let forgotten = name.as_ref().map(|name| format!("{name} does not stand for it any more"));
+        let cause = forgotten.as_deref().map_or(ServerCause::Removed, ServerCause::Other);
+        let notice = alive.then(|| Notice {
+            mail: self.server_mail(v, s, false, cause),
+            ..self.server_notice(v, s, false)
+        });
         self.event(v, Some(s), EventKind::ServerRemoved { name, served: alive, inhibited }, notice);
         let server = self.virtual_servers[v].servers.remove(s);
         for check in server.checks {

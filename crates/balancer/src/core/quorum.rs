@@ -1,9 +1,11 @@
 //! Quorum: when a virtual server is up, and when the sorry server answers in its place.
 
 use super::engine::Core;
-use super::event::{EventKind, Mail, Notice, Quorum};
+use super::event::{EventKind, Notice, Quorum};
 use super::text;
 use notify::event::Subject;
+use notify::mail;
+use notify::mail::text::QuorumCause;
 
 impl Core {
     /// Judges the quorum of a virtual server. `initial`: at the start or after a reload.
@@ -39,7 +41,8 @@ impl Core {
 
     fn tell_quorum(&mut self, v: usize, needed: Quorum, up: bool) {
         let kind = if up { EventKind::QuorumGained(needed) } else { EventKind::QuorumLost(needed) };
-        let notice = self.service_notice(v, up, text::quorum_mail(&needed, up));
+        let cause = if needed.initial { QuorumCause::Starting } else { QuorumCause::Changed };
+        let notice = self.service_notice(v, up, cause, needed.have);
         let now = self.now;
         let vs = &mut self.virtual_servers[v];
         vs.since = now;
@@ -75,14 +78,25 @@ impl Core {
     }
 
     /// Whom to tell when a virtual server is up or down.
-    pub(super) fn service_notice(&self, v: usize, up: bool, body: String) -> Notice {
+    pub(super) fn service_notice(
+        &self,
+        v: usize,
+        up: bool,
+        cause: QuorumCause,
+        have: u64,
+    ) -> Notice {
         let plan = &self.virtual_servers[v].plan;
+        let have = i64::try_from(have).unwrap_or(i64::MAX);
+        let mail = plan.mail.then(|| {
+            let (quorum, hysteresis) = (plan.quorum, plan.hysteresis);
+            mail::text::virtual_server(&plan.name, up, cause, quorum, hysteresis, have)
+        });
         Notice {
             subject: Subject::VirtualServer(plan.name.to_string()),
             up,
             script: if up { plan.quorum_up } else { plan.quorum_down },
             fifo: true,
-            mail: plan.mail.then(|| Mail { subject: text::service_subject(&plan.name, up), body }),
+            mail,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The end of everything.
 
 use super::engine::Core;
-use super::event::{EventKind, Quorum};
+use super::event::{EventKind, Notice, Quorum};
 use super::io::Output;
-use super::text;
+use notify::mail::text::{QuorumCause, ServerCause};
 
 impl Core {
     /// Stops all checks and takes everything out of the table; `omega` tells of it. `keep` leaves
@@ -32,7 +32,10 @@ impl Core {
             let vs = &self.virtual_servers[v];
             let server = &vs.servers[s];
             let inhibited = !server.alive && vs.plan_of(server).inhibit;
-            let notice = (omega && server.alive).then(|| self.server_notice(v, s, false));
+            let notice = (omega && server.alive).then(|| Notice {
+                mail: self.server_mail(v, s, false, ServerCause::ShuttingDown),
+                ..self.server_notice(v, s, false)
+            });
             self.event(v, Some(s), EventKind::ServerShutDown { inhibited }, notice);
         }
         let vs = &self.virtual_servers[v];
@@ -51,9 +54,8 @@ impl Core {
             hysteresis: vs.plan.hysteresis,
             initial: false,
         };
-        let body =
-            if stopping { text::STOPPING.to_owned() } else { text::quorum_mail(&quorum, false) };
-        let notice = self.service_notice(v, false, body);
+        let cause = if stopping { QuorumCause::ShuttingDown } else { QuorumCause::Removed };
+        let notice = self.service_notice(v, false, cause, 0);
         self.event(v, None, EventKind::VirtualServerDown { stopping, quorum }, Some(notice));
     }
 }

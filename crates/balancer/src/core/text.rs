@@ -7,9 +7,6 @@ use status::Record;
 use super::event::{DownCause, Event, EventKind, Quorum, Severity, UpCause, WeightCause};
 use super::snapshot::stamp;
 
-/// Body of the mail about a virtual server that goes because the daemon stops.
-pub(super) const STOPPING: &str = "=> Shutting down <=";
-
 impl Event {
     /// How much attention it asks for.
     #[must_use]
@@ -286,17 +283,6 @@ fn sum(quorum: &Quorum, up: bool) -> String {
     }
 }
 
-/// Body of the mail about a quorum.
-pub(super) fn quorum_mail(quorum: &Quorum, up: bool) -> String {
-    let how = match (up, quorum.initial) {
-        (true, false) => "Gained quorum",
-        (true, true) => "Starting with quorum up",
-        (false, false) => "Lost quorum",
-        (false, true) => "Starting with quorum down",
-    };
-    format!("=> {how} {} <=", sum(quorum, up))
-}
-
 /// Why a virtual server is up or down.
 pub(super) fn quorum_cause(quorum: &Quorum, up: bool) -> String {
     let Quorum { have, quorum, hysteresis, .. } = *quorum;
@@ -321,29 +307,5 @@ pub(super) fn down_cause(cause: &DownCause) -> String {
             format!("{check}: {failure}")
         }
         DownCause::Reload => "the file gave it a check that has not succeeded yet".to_owned(),
-    }
-}
-
-/// Subject of a mail about a virtual server, without the router's id.
-pub(super) fn service_subject(vs: &str, up: bool) -> String {
-    format!("Virtualserver {vs} - {}", word(up))
-}
-
-/// Subject of a mail about a real server, without the router's id.
-pub(super) fn server_subject(rs: &str, vs: &str, up: bool) -> String {
-    format!("Realserver {rs} of virtual server {vs} - {}", word(up))
-}
-
-const fn word(up: bool) -> &'static str {
-    if up { "UP" } else { "DOWN" }
-}
-
-/// Body of the mail about a check.
-pub(super) fn check_body(check: &'static str, up: bool) -> String {
-    let how = if up { "succeed" } else { "failed" };
-    match check {
-        "HTTP_GET" | "SSL_GET" => format!("=> CHECK {how} on service <="),
-        "MISC_CHECK" => format!("=> MISC CHECK {how} on service <="),
-        _ => format!("=> {} CHECK {how} on service <=", check.trim_end_matches("_CHECK")),
     }
 }
