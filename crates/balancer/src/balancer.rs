@@ -186,7 +186,7 @@ impl Balancer {
         for notice in &balancer.notices {
             log::warn!("{notice}");
         }
-        balancer.limit_records();
+        balancer.fit();
         // After the other threads have started: they are ordinary ones.
         crate::tuning::apply(&balancer.model);
         balancer.watch_addresses();

@@ -23,6 +23,8 @@ const MARGIN: Duration = Duration::from_millis(300);
 const LAST_WORDS_LEAST: Duration = Duration::from_millis(200);
 /// The most time that the last mails get.
 const LAST_MAILS: Duration = Duration::from_secs(2);
+/// Descriptors for everything but checks.
+const DESCRIPTORS: u64 = 1024;
 /// Records of all virtual servers together.
 const RECORDS: usize = 16_384;
 /// Records of one virtual server.
@@ -53,7 +55,7 @@ impl Balancer {
         for notice in notices.iter().filter(|notice| !self.notices.contains(notice)) {
             log::warn!("{notice}");
         }
-        let daemons = self.wanted_daemons();
+        let had_daemons = !self.wanted_daemons().is_empty();
         let timeouts_before = self.model.global.lvs.clone();
         self.notices = notices;
         self.model = model;
@@ -67,7 +69,7 @@ impl Balancer {
         }
         self.start_mailer();
         self.core.handle(Input::Reload(Box::new(plan)), now());
-        self.limit_records();
+        self.fit();
         self.watch_addresses();
         self.carry_out();
         let lvs = &self.model.global.lvs;
@@ -77,12 +79,7 @@ impl Balancer {
         if timeouts(lvs) != timeouts(&timeouts_before) {
             self.set_timeouts();
         }
-        let wanted = self.wanted_daemons();
-        for daemon in daemons.iter().filter(|old| !wanted.iter().any(|new| new.role == old.role)) {
-            let outcome = self.kernel.stop_daemon(daemon.role);
-            self.tell_outcome(outcome);
-        }
-        self.start_daemons();
+        self.set_daemons(had_daemons);
         if !self.kernel.is_open() {
             self.open_ipvs(true);
         }
@@ -90,8 +87,20 @@ impl Balancer {
         Ok(())
     }
 
-    /// Few virtual servers have a long memory each, many have a short one.
-    pub(crate) fn limit_records(&mut self) {
+    /// Fits what the role may use to the size of the configuration: descriptors for checks, records
+    /// (few virtual servers have a long memory each, many have a short one).
+    pub(crate) fn fit(&mut self) {
+        let servers = self.core.plans().flat_map(|plan| &plan.servers);
+        let checks: u64 = servers.map(|server| server.checks.len() as u64).sum();
+        let wanted = DESCRIPTORS + 2 * checks;
+        match sys::limits::raise_descriptors(wanted) {
+            Ok(limit) if limit < wanted => log::warn!(
+                "only {limit} open files are allowed, {wanted} would be needed should all checks \
+                 wait at once (LimitNOFILE=, ulimit -n)"
+            ),
+            Ok(_) => {}
+            Err(error) => log::warn!("limit on open files: {error}"),
+        }
         let (least, most) = RECORDS_OF_ONE;
         self.records.keep((RECORDS / self.core.count().max(1)).clamp(least, most));
         let names: BTreeSet<&str> = self.core.plans().map(|plan| &*plan.name).collect();
@@ -223,7 +232,7 @@ impl Balancer {
             return;
         }
         self.stopping = true;
-        log::info!("Stopping");
+        log::debug!("Stopping");
         let patience = self.model.global.child_wait_time.value;
         self.killed_at = Some(now().mono + patience);
         if !self.begun {
@@ -250,8 +259,8 @@ impl Balancer {
                 self.tell_outcome(outcome);
             }
         }
-        for daemon in self.wanted_daemons() {
-            let outcome = self.kernel.stop_daemon(daemon.role);
+        if !self.wanted_daemons().is_empty() {
+            let outcome = self.kernel.set_daemons(&[]);
             self.tell_outcome(outcome);
         }
         drop(self.api.take());

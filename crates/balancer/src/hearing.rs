@@ -213,7 +213,7 @@ impl Balancer {
         // All of it is done.
         let _ = self.core.take_changes();
         self.tell_outcome(outcome);
-        self.start_daemons();
+        self.set_daemons(false);
         if self.kernel.is_open() {
             self.look_at = Some(now().mono + LOOK_EVERY);
         }
@@ -237,11 +237,11 @@ impl Balancer {
     }
 
     /// `lvs_sync_daemon` without an instance: both daemons run here. One that follows an instance
-    /// is the failover role's.
-    pub(crate) fn start_daemons(&mut self) {
+    /// is the failover role's, and what others have started without a word in the file is theirs.
+    pub(crate) fn set_daemons(&mut self, were_ours: bool) {
         let daemons = self.wanted_daemons();
-        if !daemons.is_empty() {
-            let outcome = self.kernel.start_daemons(&daemons);
+        if were_ours || !daemons.is_empty() {
+            let outcome = self.kernel.set_daemons(&daemons);
             self.tell_outcome(outcome);
         }
     }

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use netlink::KernelError;
 use netlink::ipvs::{
     DestinationState, Drift, Held, Ipvs, IpvsKernel, IpvsOptions, Request, ServiceKey,
-    ServiceState, Strays, SyncDaemon, SyncRole, Table, Timeouts, drift, plan, plan_for,
+    ServiceState, Strays, SyncDaemon, SyncRole, Table, Timeouts, drift, plan, plan_daemons,
+    plan_for,
 };
 
 /// Services whose destinations one look reads.
@@ -127,38 +128,27 @@ impl Kernel {
 
     /// `lvs_flush`: removes all services, whoever added them.
     pub(crate) fn flush(&mut self) -> Outcome {
-        self.ask(Request::Flush, "the table cannot be emptied")
+        self.ask(Request::Flush)
     }
 
     /// `lvs_timeouts`.
     pub(crate) fn set_timeouts(&mut self, timeouts: Timeouts) -> Outcome {
-        self.ask(Request::SetTimeouts(timeouts), "time-outs cannot be set")
+        self.ask(Request::SetTimeouts(timeouts))
     }
 
-    /// Starts the daemons that do not run as wanted, and stops those of these roles that do.
-    pub(crate) fn start_daemons(&mut self, wanted: &[SyncDaemon]) -> Outcome {
+    /// Starts the daemons that do not run as wanted, and stops the others: the kernel has one of
+    /// each role only.
+    pub(crate) fn set_daemons(&mut self, wanted: &[SyncDaemon]) -> Outcome {
         let Some(ipvs) = &mut self.ipvs else { return Outcome::default() };
-        let running = match ipvs.daemons() {
-            Ok(running) => running,
+        let requests = match ipvs.daemons() {
+            Ok(running) => plan_daemons(&running, wanted),
             Err(error) => return refusal(format!("synchronisation daemons: {error}")),
         };
         let mut outcome = Outcome::default();
-        for daemon in wanted {
-            let same = running.iter().find(|other| other.role == daemon.role);
-            match same {
-                Some(other) if is_as_wanted(other, daemon) => continue,
-                Some(other) => outcome.absorb(self.stop_daemon(other.role)),
-                None => {}
-            }
-            let what = format!("{} daemon on {}", role_word(daemon.role), daemon.interface);
-            outcome.absorb(self.ask(Request::StartDaemon(daemon.clone()), &what));
+        for request in requests {
+            outcome.absorb(self.ask(request));
         }
         outcome
-    }
-
-    pub(crate) fn stop_daemon(&mut self, role: SyncRole) -> Outcome {
-        let what = format!("{} daemon cannot be stopped", role_word(role));
-        self.ask(Request::StopDaemon(role), &what)
     }
 
     /// Reads our part of the table and brings all of it to what is wanted: at the start, after the
@@ -403,8 +393,9 @@ impl Kernel {
         (outcome, settled.uncertain)
     }
 
-    fn ask(&mut self, request: Request, what: &str) -> Outcome {
+    fn ask(&mut self, request: Request) -> Outcome {
         let Some(ipvs) = &mut self.ipvs else { return Outcome::default() };
+        let what = described(&request);
         match ipvs.apply(&[request]).pop() {
             Some(Err(error)) => refusal(format!("{what}: {error}")),
             _ => Outcome::default(),
@@ -414,16 +405,6 @@ impl Kernel {
 
 fn refusal(text: String) -> Outcome {
     Outcome { refused: vec![text], ..Outcome::default() }
-}
-
-/// The kernel fills in what was left open.
-fn is_as_wanted(running: &SyncDaemon, wanted: &SyncDaemon) -> bool {
-    running.interface == wanted.interface
-        && running.sync_id == wanted.sync_id
-        && wanted.max_len.is_none_or(|it| running.max_len == Some(it))
-        && wanted.group.is_none_or(|it| running.group == Some(it))
-        && wanted.port.is_none_or(|it| running.port == Some(it))
-        && wanted.ttl.is_none_or(|it| running.ttl == Some(it))
 }
 
 /// As `ipvsadm` calls it.
@@ -464,7 +445,8 @@ fn described(request: &Request) -> String {
         }
         Request::SetTimeouts(_) => "time-outs cannot be set".to_owned(),
         Request::StartDaemon(daemon) => {
-            format!("the {} daemon cannot be started", role_word(daemon.role))
+            let (role, interface) = (role_word(daemon.role), &daemon.interface);
+            format!("the {role} daemon on {interface} cannot be started")
         }
         Request::StopDaemon(role) => format!("the {} daemon cannot be stopped", role_word(*role)),
         Request::Zero(_) => "counters cannot be set to zero".to_owned(),

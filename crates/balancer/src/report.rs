@@ -269,7 +269,7 @@ impl Details for Facts<'_> {
         if let Some(running) = self.checks.get(&id) {
             check.target.clone_from(&running.target);
         }
-        check.settings = settings(&plan.checker);
+        check.settings = settings(&plan.checker, &check.target);
         let Some(status) = self.checkers.status(id) else { return };
         check.failures = status.failures;
         check.suspended = status.suspended;
@@ -296,7 +296,7 @@ impl Details for Facts<'_> {
 }
 
 /// Settings of a check as Keepalived's dump file prints them.
-fn settings(checker: &Checker) -> Vec<(String, String)> {
+fn settings(checker: &Checker, target: &str) -> Vec<(String, String)> {
     let mut list = Vec::new();
     let mut put = |label: &str, value: String| list.push((label.to_owned(), value));
     let micros = |time: Duration| format!("{} us", time.as_micros());
@@ -309,12 +309,7 @@ fn settings(checker: &Checker) -> Vec<(String, String)> {
     put("Log all failures", yes(checker.log_all_failures.value));
     if let Some(connection) = &checker.connection {
         put("Connection", String::new());
-        if let Some(ip) = connection.ip {
-            put("  Dest", ip.to_string());
-        }
-        if let Some(port) = connection.port {
-            put("  Port", port.to_string());
-        }
+        put("  Dest", target.to_owned());
         if let Some(ip) = connection.bind_address {
             put("  Bind to", ip.to_string());
         }

@@ -322,7 +322,8 @@ pub struct Settings {
     pub delay_loop: f64,
     /// `lvs_sched`.
     pub scheduler: String,
-    /// Scheduler flags by name (`sh-port`, `flag-3`).
+    /// Scheduler flags: `flag-1` (`sh-fallback`, `mh-fallback`), `flag-2` (`sh-port`, `mh-port`),
+    /// `flag-3`.
     #[serde(default)]
     pub flags: Vec<String>,
     /// `lvs_method`: `NAT`, `DR`, `TUN`.

@@ -93,13 +93,13 @@ fn virtual_server(out: &mut String, v: &VirtualServer) {
 }
 
 fn flags(out: &mut String, s: &Settings) {
-    let names: &[&str] = match s.scheduler.as_str() {
-        "sh" => &["sh-port", "sh-fallback"],
-        "mh" => &["mh-port", "mh-fallback"],
-        _ => &["flag-1", "flag-2", "flag-3"],
+    let names: &[(&str, &str)] = match s.scheduler.as_str() {
+        "sh" => &[("sh-port", "flag-2"), ("sh-fallback", "flag-1")],
+        "mh" => &[("mh-port", "flag-2"), ("mh-fallback", "flag-1")],
+        _ => &[("flag-1", "flag-1"), ("flag-2", "flag-2"), ("flag-3", "flag-3")],
     };
-    for name in names {
-        put!(out, "   {name} = {}", enabled(s.flags.iter().any(|flag| flag == name)));
+    for (name, flag) in names {
+        put!(out, "   {name} = {}", enabled(s.flags.iter().any(|set| set == flag)));
     }
 }
 
