@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 
 use super::{Counters, ServiceKey};
 
-/// Settings of a destination; its address and port identify it within its service.
+/// Settings of a destination; its address and port identify it within its service. Displayed as
+/// part of a log line: `Masq, weight 1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Destination {
     /// How packets get there.
@@ -25,6 +26,17 @@ impl Destination {
     #[must_use]
     pub const fn new(forwarding: Forwarding, weight: u32) -> Self {
         Self { forwarding, weight, upper: 0, lower: 0 }
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { forwarding, weight, upper, lower } = self;
+        write!(f, "{forwarding}, weight {weight}")?;
+        if *upper > 0 || *lower > 0 {
+            write!(f, ", thresholds {lower}..{upper}")?;
+        }
+        Ok(())
     }
 }
 
