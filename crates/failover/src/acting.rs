@@ -72,6 +72,9 @@ impl Role {
         for event in &events {
             self.tell(event);
         }
+        if !events.is_empty() {
+            self.follow_sync_daemon();
+        }
         for (router, doing) in details {
             self.detail(router, doing);
         }

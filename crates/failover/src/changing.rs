@@ -96,6 +96,8 @@ impl Role {
             })
             .collect();
         self.set_up_mail();
+        self.sync_daemons.configure(&self.model);
+        self.follow_sync_daemon();
         self.launch.bundle = bundle;
         self.launch.generation = generation;
         self.config_time = crate::records::timestamp(now);

@@ -64,6 +64,7 @@ impl Role {
         }
         self.firewall.remove();
         self.devices.remove(&mut self.kernel);
+        self.sync_daemons.stop();
         drop(self.api.take());
         let left = self.time_for_last_words();
         self.stop_mail(left);
@@ -96,6 +97,8 @@ impl Role {
             self.devices.adopt(&name);
         }
         self.devices.remove(&mut self.kernel);
+        self.sync_daemons.configure(&self.model);
+        self.sync_daemons.stop();
     }
 
     pub(crate) fn say(&mut self, what: &FromRole) {

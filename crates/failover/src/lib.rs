@@ -16,6 +16,7 @@
 //! | what the engine says is done | `acting` |
 //! | reload, announcements, notifications | `changing` |
 //! | what should be in the kernel, and is | `kernel`, `vmac`, `firewall` |
+//! | connections that the kernel's IPVS shares with other nodes | `sync_daemon` |
 //! | frames to the neighbours | `announce`, `pacing`, `extra` |
 //! | what people are told | `records`, `report`, `dumps`, `mail` |
 //! | what a next life needs | `store` |
@@ -45,6 +46,7 @@ mod scripts;
 mod sockets;
 mod starting;
 mod store;
+mod sync_daemon;
 mod tuning;
 mod vmac;
 

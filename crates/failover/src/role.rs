@@ -36,6 +36,7 @@ use crate::report::TrackerFact;
 use crate::scripts::Scripts;
 use crate::sockets::{FIRST_TOKEN, Place, Sockets, Wanted};
 use crate::store::Store;
+use crate::sync_daemon::SyncDaemons;
 use crate::tuning::Tuning;
 use crate::vmac::Devices;
 use notify::api::Api;
@@ -136,6 +137,8 @@ pub struct Role {
     /// Routers whose addresses go a moment after they were given to a successor.
     pub(crate) lingering: Vec<(Time, RouterId)>,
     pub(crate) tuning: Tuning,
+    /// `lvs_sync_daemon`
+    pub(crate) sync_daemons: SyncDaemons,
 }
 
 impl Role {
@@ -232,6 +235,7 @@ impl Role {
             extra: ExtraAnnouncements::default(),
             lingering: Vec::new(),
             tuning: Tuning::default(),
+            sync_daemons: SyncDaemons::default(),
             plan,
             model,
             launch,

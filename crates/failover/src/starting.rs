@@ -62,6 +62,8 @@ impl Role {
                 }
             }
         }
+        self.sync_daemons.configure(&self.model);
+        self.follow_sync_daemon();
         for notice in &self.plan.notices {
             log::warn!("{notice}");
         }
