@@ -43,7 +43,8 @@ fn v6_works_alike() {
 }
 
 fn group_range() {
-    sys::sysctl::swap(RANGE, "1\t0").unwrap();
+    // Nobody, the default of a new namespace. In a user namespace with one group it cannot be said.
+    let put_back = sys::sysctl::swap(RANGE, "1\t0").is_ok();
     run(async {
         let mut check = Watched::new(ping("127.0.0.1:80"), often());
         check.up().await;
@@ -51,7 +52,11 @@ fn group_range() {
         assert_eq!(sys::sysctl::read(RANGE).unwrap(), format!("{group}\t{group}"));
         drop(check);
     });
-    assert_eq!(sys::sysctl::read(RANGE).unwrap(), "1\t0");
+    if put_back {
+        assert_eq!(sys::sysctl::read(RANGE).unwrap(), "1\t0");
+    } else {
+        eprintln!("NOT TESTED: whether the range is put back, for want of a group 1");
+    }
 }
 
 fn nobody_has_it() {
