@@ -106,6 +106,12 @@ fn main() -> ExitCode {
         eprintln!("balancing: Keepalived is not installed; `make deps` installs it");
         return ExitCode::FAILURE;
     }
+    // Without ours nothing is compared: that must be wanted.
+    let left_out = std::env::var("STANDFAST_BIN").is_ok_and(|value| value == "none");
+    if Subject::standfast().is_none() && !left_out {
+        eprintln!("balancing: there is no standfast in the target directory: cargo build -p standfast");
+        return ExitCode::FAILURE;
+    }
     let arguments = Arguments::from_args();
     if vm::inside() { inner(arguments) } else { outer(arguments) }
 }
