@@ -41,7 +41,8 @@ pub(crate) fn events(
     let mut roles = sockets.connect()?;
     let mut past = Vec::new();
     for client in [&mut roles.failover, &mut roles.balancer].into_iter().flatten() {
-        if let Reply::Records(records) = client.ask(&Request::History { subject: None })? {
+        let subject = name.map(str::to_owned);
+        if let Reply::Records(records) = client.ask(&Request::History { subject })? {
             past.extend(records);
         }
     }
@@ -56,10 +57,8 @@ pub(crate) fn events(
                 known.extend(snapshot.groups.iter().map(|g| g.name.clone()));
             }
             let filter = Filter::of(name, balancing.as_ref());
-            if filter.servers.is_empty()
-                && !known.iter().any(|it| it == name)
-                && !past.iter().any(|record| filter.wants(record))
-            {
+            // One that is gone from the configuration may have a past.
+            if past.is_empty() && filter.servers.is_empty() && !known.iter().any(|it| it == name) {
                 known.extend(balancing.iter().flat_map(server_names));
                 let wanted = "instance, sync group, virtual or real server";
                 return Err(Error::Unknown { wanted, name: name.to_owned(), known });
@@ -68,16 +67,15 @@ pub(crate) fn events(
         }
     };
     let mut printed = HashSet::new();
-    for record in past.iter().filter(|record| filter.wants(record)) {
-        print_record(record, json, out)?;
-        printed.insert((record.time, record.seq, record.message.clone()));
+    for record in past {
+        print_record(&record, json, out)?;
+        printed.insert((record.time, record.seq, record.message));
     }
     drop(roles);
     // Without `follow` nobody sends.
     for record in records {
-        let new = printed.is_empty()
-            || !printed.contains(&(record.time, record.seq, record.message.clone()));
-        if new && filter.wants(&record) {
+        let known = printed.contains(&(record.time, record.seq, record.message.clone()));
+        if !known && filter.wants(&record) {
             print_record(&record, json, out)?;
         }
     }
@@ -146,11 +144,12 @@ impl Filter {
         let Some(subject) = &record.subject else { return false };
         subject == name
             || self.servers.iter().any(|server| match &server.real_server {
-                None => *subject == server.virtual_server,
-                Some(real) => {
-                    subject == real
-                        || (*subject == server.virtual_server && record.message.contains(real))
+                // What happens to its real servers is about `REAL of VIRTUAL`.
+                None => {
+                    let of_it = subject.strip_suffix(server.virtual_server.as_str());
+                    of_it.is_some_and(|rest| rest.is_empty() || rest.ends_with(" of "))
                 }
+                Some(real) => *subject == format!("{real} of {}", server.virtual_server),
             })
     }
 }
@@ -221,9 +220,11 @@ mod tests {
         let filter = Filter::of("A", Some(&farm()));
         assert!(filter.wants(&record(Some("A"), "x")) && !filter.wants(&record(Some("B"), "x")));
         assert!(!filter.wants(&record(None, "A")));
-        let web = record(Some("[198.51.100.1]:tcp:80"), "[10.0.0.2]:tcp:80 is down");
-        assert!(Filter::of("198.51.100.1:80", Some(&farm())).wants(&web));
-        assert!(Filter::of("10.0.0.2", Some(&farm())).wants(&web));
-        assert!(!Filter::of("10.0.0.3", Some(&farm())).wants(&web));
+        let web = record(Some("[198.51.100.1]:tcp:80"), "quorum lost");
+        let real = record(Some("[10.0.0.2]:tcp:80 of [198.51.100.1]:tcp:80"), "down");
+        let filter = |name| Filter::of(name, Some(&farm()));
+        assert!(filter("198.51.100.1:80").wants(&web) && filter("198.51.100.1:80").wants(&real));
+        assert!(filter("10.0.0.2").wants(&real) && !filter("10.0.0.2").wants(&web));
+        assert!(!filter("10.0.0.3").wants(&real) && !filter("198.51.100.2").wants(&web));
     }
 }
