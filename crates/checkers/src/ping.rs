@@ -193,3 +193,59 @@ fn widen() -> io::Result<(String, String)> {
     );
     Ok((range, after))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes back for a request: another type, and on a raw IPv4 socket a header before it.
+    fn answer(echo: &Echo, header: &[u8]) -> Vec<u8> {
+        let mut bytes = header.to_vec();
+        bytes.extend(echo.request());
+        bytes[header.len()] = if echo.v6 { 129 } else { 0 };
+        bytes
+    }
+
+    #[test]
+    fn requests_have_a_right_checksum() {
+        let request = Echo::new("198.51.100.1:0".parse().unwrap(), true).request();
+        assert_eq!(request.len(), 136);
+        assert_eq!(wire::checksum::of(&request), 0);
+    }
+
+    #[test]
+    fn answers_are_known() {
+        for (to, raw) in
+            [("198.51.100.1:0", false), ("[2001:db8::1]:0", false), ("[2001:db8::1]:0", true)]
+        {
+            let echo = Echo::new(to.parse().unwrap(), raw);
+            let bytes = answer(&echo, &[]);
+            assert!(echo.is_answered_by(&bytes), "{to} {raw}");
+            assert!(!echo.is_answered_by(&echo.request()), "a request is no answer");
+            for at in (0..bytes.len()).filter(|at| !(2..4).contains(at)) {
+                let mut other = bytes.clone();
+                other[at] ^= 1;
+                // The kernel writes its own identifier into datagrams.
+                let ours = !raw && (4..6).contains(&at);
+                assert_eq!(echo.is_answered_by(&other), ours, "byte {at} of {to} {raw}");
+            }
+            for short in 0..bytes.len() {
+                assert!(!echo.is_answered_by(&bytes[..short]));
+            }
+        }
+    }
+
+    #[test]
+    fn a_raw_socket_gets_the_header_too() {
+        let echo = Echo::new("198.51.100.1:0".parse().unwrap(), true);
+        for options in [0, 4, 40] {
+            let mut header = vec![0; 20 + options];
+            header[0] = 0x40 | ((20 + options) / 4) as u8;
+            assert!(echo.is_answered_by(&answer(&echo, &header)), "{options}");
+        }
+        let other = Echo::new("198.51.100.1:0".parse().unwrap(), true);
+        let mut header = vec![0; 20];
+        header[0] = 0x45;
+        assert!(!echo.is_answered_by(&answer(&other, &header)));
+    }
+}
