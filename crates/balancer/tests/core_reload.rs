@@ -289,12 +289,43 @@ fn other_thresholds_scheduler_and_method_are_applied() {
 }
 
 #[test]
+fn inhibit_may_come_and_go_as_2_2_7() {
+    let inhibited = |n, on: bool| rs(n, if on { "inhibit_on_failure" } else { "" });
+    let text = |on| {
+        let servers = [(11, on), (12, on), (13, !on), (14, !on)];
+        vs(&servers.map(|(n, on)| inhibited(n, on)).concat())
+    };
+    let mut world = World::new(&text(false));
+    world.down(B, 0);
+    world.down("203.0.113.14:80", 0);
+    let server = |n: u8, weight: u8| format!("203.0.113.{n}:80 {weight}");
+    assert_eq!(world.servers(), [server(11, 1), server(13, 1), server(14, 0)]);
+    world.reload(&text(true));
+    assert_eq!(world.servers(), [server(11, 1), server(12, 0), server(13, 1)]);
+}
+
+#[test]
 fn ha_suspend_may_come_and_go() {
     let mut world = World::new(&two(""));
     world.reload(&two("ha_suspend"));
     assert_eq!(world.suspended.len(), 2);
     world.reload(&two(""));
     assert!(world.suspended.is_empty());
+}
+
+#[test]
+fn a_name_in_place_of_addresses_keeps_the_quorum() {
+    let text = |server: &str| vs(&format!("sorry_server 203.0.113.99 80\n{server}"));
+    let mut world = World::new(&text(&rs(11, "")));
+    world.told();
+    world.reload(&text(" real_server web.example.com 80 {\n TCP_CHECK {\n }\n }\n"));
+    world.resolve_to("web.example.com", &["203.0.113.11", "203.0.113.12"]);
+    assert_eq!(world.servers(), [format!("{A} 1"), format!("{B} 1")]);
+    assert!(!world.told().iter().any(|line| line.contains("quorum")));
+    world.reload(&text(" real_server other.example.com 80 {\n TCP_CHECK {\n }\n }\n"));
+    world.told();
+    world.fail_lookup("other.example.com");
+    assert_eq!(world.servers(), ["203.0.113.99:80 1"]);
 }
 
 #[test]

@@ -447,6 +447,18 @@ fn ha_suspend_lets_checks_wait_for_the_address_as_2_2_7() {
 }
 
 #[test]
+fn ha_suspend_means_nothing_with_marks_as_2_2_7() {
+    let group = "virtual_server_group G {\n 198.51.100.1 80\n fwmark 7\n}\n";
+    let text =
+        |what: &str| format!("{group}{}", vs_on(what, &format!("ha_suspend\n{}", rs(11, ""))));
+    for what in ["group G", "fwmark 9"] {
+        let world = World::new(&text(what));
+        assert!(world.suspended.is_empty(), "{what}");
+        assert_eq!(world.scripts.clone().plan(&text(what)).notes.len(), 1);
+    }
+}
+
+#[test]
 fn a_stop_without_omega_tells_nobody_as_2_2_7() {
     let mut world = World::new(&two("inhibit_on_failure"));
     world.down(B, 0);

@@ -77,7 +77,7 @@ impl Core {
             }
             if changed || first {
                 self.populate(v, true, None);
-                self.judge(v, !self.virtual_servers[v].begun);
+                self.judge(v, first || !self.virtual_servers[v].begun);
             }
         }
     }
@@ -85,14 +85,14 @@ impl Core {
     pub(super) fn lookup_failed(&mut self, lookup: &Lookup, reason: String) {
         let Some(known) = self.lookups.get_mut(lookup) else { return };
         let failing = std::mem::replace(&mut known.failing, true);
-        known.tried = true;
+        let first = !std::mem::replace(&mut known.tried, true);
         let kept = known.answers.len();
         for v in self.users(lookup) {
             if !failing {
                 let (lookup, reason) = (lookup.clone(), reason.clone());
                 self.event(v, None, EventKind::NameFailed { lookup, reason, kept }, None);
             }
-            self.judge(v, !self.virtual_servers[v].begun);
+            self.judge(v, first || !self.virtual_servers[v].begun);
         }
     }
 

@@ -186,9 +186,19 @@ impl Plan {
             _ => key.to_string().into(),
         };
         let keys = self.kernel_keys(server, transport, model, &name);
-        let services = keys.into_iter().map(|key| (key, kernel_service(server, &key))).collect();
-        let marks_only = matches!(server.service, Service::FwMark(_));
+        let services: Vec<_> =
+            keys.into_iter().map(|key| (key, kernel_service(server, &key))).collect();
+        let is_mark = |key: &ServiceKey| matches!(key, ServiceKey::FwMark { .. });
+        let marks_only = services.iter().all(|(key, _)| is_mark(key));
         let protocol = (!marks_only).then_some(transport);
+        let mut suspend = server.ha_suspend;
+        if suspend && services.iter().any(|(key, _)| is_mark(key)) {
+            self.notes.push(format!(
+                "{name}: a firewall mark has no address that ha_suspend could wait for; its checks \
+                 always run"
+            ));
+            suspend = false;
+        }
         let servers = server
             .real_servers
             .iter()
@@ -204,7 +214,7 @@ impl Plan {
             quorum_down: server.quorum_down.as_ref().and_then(&mut *script),
             sorry: server.sorry_server.as_ref().map(|sorry| sorry_plan(sorry, server, protocol)),
             omega: server.omega,
-            suspend_without: server.ha_suspend.then(|| local_addresses(server, model)),
+            suspend_without: suspend.then(|| local_addresses(server, model)),
             mail: server.smtp_alert.value,
             servers,
             model: Arc::new(without_checkers(server)),

@@ -11,17 +11,19 @@ impl Core {
     /// Judges the quorum of a virtual server. `initial`: at the start or after a reload.
     ///
     /// It is gained at `quorum + hysteresis` and lost below `quorum - hysteresis`, or when nothing
-    /// weighs anything.
+    /// weighs anything. While nothing is known of a DNS name it stays as it is: otherwise a start, or
+    /// a reload that puts a name in place of addresses, would begin with the sorry server.
     pub(super) fn judge(&mut self, v: usize, initial: bool) {
         let vs = &self.virtual_servers[v];
-        if !vs.begun && vs.plan.servers.iter().any(|server| self.is_awaited(server)) {
+        let awaited = vs.plan.servers.iter().any(|server| self.is_awaited(server));
+        if awaited && !vs.begun {
             return;
         }
         let have = vs.weight();
         let (quorum, hysteresis) = (vs.plan.quorum, vs.plan.hysteresis);
         let needed = Quorum { have, quorum, hysteresis, initial };
-        let gained = !vs.up && have >= u64::from(quorum) + u64::from(hysteresis);
-        let lost = vs.up && (have == 0 || have < u64::from(quorum - hysteresis));
+        let gained = !awaited && !vs.up && have >= u64::from(quorum) + u64::from(hysteresis);
+        let lost = !awaited && vs.up && (have == 0 || have < u64::from(quorum - hysteresis));
         let first = !vs.begun;
         let vs = &mut self.virtual_servers[v];
         vs.begun = true;
