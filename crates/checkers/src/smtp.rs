@@ -164,7 +164,7 @@ impl Session<'_> {
         let until = Instant::now() + within;
         let mut buffer = [0; 512];
         loop {
-            match self.reader.next() {
+            match self.reader.reply() {
                 Ok(None) => {}
                 Ok(Some(reply)) => return Ok(Some(Ok(reply))),
                 Err(malformed) => return Ok(Some(Err(malformed))),

@@ -500,7 +500,10 @@ impl<'a> Translator<'a> {
             'o' => self.braced(8)?,
             'u' if self.options.alt_bsux => {
                 let digits = self.rest.iter().take(4).map_while(|c| c.to_digit(16)).count();
-                if digits == 4 { self.number(4, 16)? } else { self.literal('u') }
+                match digits {
+                    4 => self.number(4, 16)?,
+                    _ => self.literal('u'),
+                }
             }
             'U' if self.options.alt_bsux => self.literal('U'),
             '0' => self.number(2, 8)?,
@@ -578,13 +581,10 @@ impl<'a> Translator<'a> {
     fn hexadecimal(&mut self) -> Result<(), Unusable> {
         let digits = self.rest.iter().take(2).map_while(|c| c.to_digit(16)).count();
         match self.rest.first() {
-            _ if self.options.alt_bsux => {
-                if digits == 2 {
-                    self.number(2, 16)?
-                } else {
-                    self.literal('x')
-                }
-            }
+            _ if self.options.alt_bsux => match digits {
+                2 => self.number(2, 16)?,
+                _ => self.literal('x'),
+            },
             Some('{') => self.braced(16)?,
             _ => self.number(2, 16)?,
         }

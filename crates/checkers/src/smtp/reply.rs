@@ -61,7 +61,7 @@ impl ReplyReader {
     ///
     /// # Errors
     /// This is not SMTP. Nothing more can be read then.
-    pub fn next(&mut self) -> Result<Option<Reply>, Malformed> {
+    pub fn reply(&mut self) -> Result<Option<Reply>, Malformed> {
         while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
             if end > MAX_LINE {
                 return Err(Malformed::TooLong);

@@ -14,7 +14,7 @@ fn replies(portions: &[&[u8]]) -> (Vec<Reply>, Option<Malformed>) {
     for portion in portions {
         reader.take(portion);
         loop {
-            match reader.next() {
+            match reader.reply() {
                 Ok(Some(reply)) => read.push(reply),
                 Ok(None) => break,
                 Err(malformed) => return (read, Some(malformed)),

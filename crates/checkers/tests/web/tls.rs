@@ -1,0 +1,171 @@
+//! Against a TLS server of our own, which tells what it was asked.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::ServerConfig;
+use rustls::version::{TLS12, TLS13};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::LazyConfigAcceptor;
+
+use crate::certificates::Certificates;
+use crate::{Get, get};
+
+/// Serves one connection and gives the name that was told in the handshake. `goodbye`: whether it
+/// sends close_notify.
+fn serve(
+    certificates: &Certificates,
+    versions: &'static [&'static rustls::SupportedProtocolVersion],
+    goodbye: bool,
+) -> (SocketAddr, JoinHandle<Option<String>>) {
+    let chain = CertificateDer::pem_file_iter(certificates.file("good.pem"))
+        .expect("a file")
+        .collect::<Result<Vec<_>, _>>()
+        .expect("certificates");
+    let key = PrivateKeyDer::from_pem_file(certificates.file("good.key")).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .expect("a certificate");
+    let (tell, told) = mpsc::channel();
+    let server = thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a socket");
+            tell.send(listener.local_addr().expect("an address")).expect("heard");
+            let (tcp, _) = listener.accept().await.expect("a connection");
+            let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), tcp);
+            let hello = hello.await.expect("a hello");
+            let name = hello.client_hello().server_name().map(str::to_owned);
+            let Ok(mut stream) = hello.into_stream(Arc::new(config)).await else { return name };
+            let (mut request, mut byte) = (Vec::new(), [0]);
+            while !request.ends_with(b"\r\n\r\n") {
+                assert_eq!(stream.read(&mut byte).await.expect("a request"), 1, "it is cut off");
+                request.push(byte[0]);
+            }
+            stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nhello").await.expect("sent");
+            stream.flush().await.expect("sent");
+            if goodbye {
+                stream.shutdown().await.expect("a good-bye");
+            } else {
+                // The end of TCP without that of TLS.
+                stream.get_mut().0.shutdown().await.expect("an end");
+            }
+            let _ = stream.read(&mut byte).await;
+            name
+        })
+    });
+    (told.recv().expect("an address"), server)
+}
+
+const BOTH: &[&rustls::SupportedProtocolVersion] = &[&TLS12, &TLS13];
+
+/// What the check says, and the name that the server was told.
+fn meeting(
+    certificates: &Certificates,
+    adjust: impl FnOnce(Get) -> Get,
+) -> (String, Option<String>) {
+    let (to, server) = serve(certificates, BOTH, true);
+    let says = adjust(get(to, "/").tls()).says();
+    (says, server.join().expect("the server"))
+}
+
+#[test]
+fn the_name_is_told_only_if_asked_for() {
+    let certificates = Certificates::new();
+    let fine = "HTTP 200, 5 bytes".to_owned();
+    let name = |text: &str| Some(text.to_owned());
+    let meeting = |adjust: fn(Get) -> Get| meeting(&certificates, adjust);
+    assert_eq!(meeting(|get| get), (fine.clone(), None));
+    assert_eq!(meeting(|get| get.virtualhost("www.example.com")), (fine.clone(), None));
+    assert_eq!(
+        meeting(|get| get.virtualhost("www.example.com").sni(None)),
+        (fine.clone(), name("www.example.com"))
+    );
+    assert_eq!(
+        meeting(|get| get.virtualhost("www.example.com:8443").sni(Some("sni.example"))),
+        (fine.clone(), name("sni.example"))
+    );
+    // No name is known, or it is none that TLS could tell.
+    assert_eq!(meeting(|get| get.sni(None)), (fine.clone(), None));
+    assert_eq!(meeting(|get| get.virtualhost("not a name").sni(None)), (fine, None));
+}
+
+#[test]
+fn the_address_is_verified_if_there_is_no_name() {
+    let certificates = Certificates::new();
+    let ca = certificates.file("ca.pem");
+    let (says, _) = meeting(&certificates, |get| get.verified_by(ca));
+    assert_eq!(says, "HTTP 200, 5 bytes");
+}
+
+#[test]
+fn versions() {
+    let certificates = Certificates::new();
+    for versions in [&[&TLS12][..], &[&TLS13]] {
+        let versions: &'static [_] = Box::leak(versions.to_vec().into_boxed_slice());
+        let (to, server) = serve(&certificates, versions, true);
+        let ca = certificates.file("ca.pem");
+        assert_eq!(get(to, "/").tls().verified_by(ca).says(), "HTTP 200, 5 bytes");
+        server.join().expect("the server");
+    }
+}
+
+#[test]
+fn close_notify_is_insisted_on_only_if_asked_for() {
+    let certificates = Certificates::new();
+    for (goodbye, orderly, wanted) in [
+        (true, true, "HTTP 200, 5 bytes"),
+        (false, false, "HTTP 200, 5 bytes"),
+        (false, true, "TLS: the connection was closed without close_notify"),
+    ] {
+        let (to, server) = serve(&certificates, BOTH, goodbye);
+        let get = get(to, "/").tls();
+        let get = if orderly { get.orderly() } else { get };
+        assert_eq!(get.says(), wanted, "{goodbye} {orderly}");
+        server.join().expect("the server");
+    }
+}
+
+#[test]
+fn files_that_cannot_be_used_are_our_own_fault() {
+    let certificates = Certificates::new();
+    certificates.encrypt("client.key", "secret.key");
+    let file = |name: &str| certificates.file(name);
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a socket");
+    let to = listener.local_addr().expect("an address");
+    let place = |name: &str| file(name).display().to_string();
+    for (get, wanted) in [
+        (
+            get(to, "/").tls().verified_by(file("none.pem")),
+            format!("TLS: cannot read {}: entity not found", place("none.pem")),
+        ),
+        (
+            get(to, "/").tls().verified_by(file("client.ext")),
+            format!("TLS: {} has no certificate in PEM", place("client.ext")),
+        ),
+        (
+            get(to, "/").tls().certificate(file("client.pem"), file("client.ext")),
+            format!("TLS: {} has no private key in PEM", place("client.ext")),
+        ),
+        (
+            get(to, "/").tls().certificate(file("client.pem"), file("secret.key")),
+            format!("TLS: the key in {} is encrypted, which is not supported", place("secret.key")),
+        ),
+        (
+            get(to, "/").tls().virtualhost("not a name").verified_by(file("ca.pem")),
+            "TLS: no certificate can be verified for the name not a name".to_owned(),
+        ),
+    ] {
+        let failure = get.run().expect_err("it cannot be used");
+        assert_eq!(failure.cause.to_string(), wanted);
+        assert!(failure.cause.is_ours(), "{failure}");
+    }
+}
