@@ -44,12 +44,12 @@ fn became(state: State) -> &'static str {
 /// Why a real server went up or down.
 #[derive(Clone, Copy, Debug)]
 pub enum ServerCause<'a> {
-    /// A check succeeded or failed; how it failed, in the check's own words, where there is more to
-    /// say than that.
+    /// A check succeeded or failed. With several checks the server may stay as it is.
     Check {
         /// Which.
         kind: &'a CheckerKind,
-        /// `HTTP 503, wanted 200-299, from 198.51.100.11:80 after 41 ms`: a second line of the body.
+        /// How it failed, in the check's own words (`HTTP 503, wanted 200-299, from
+        /// 198.51.100.11:80 after 41 ms`): a second line of the body. `None`: it succeeded.
         detail: Option<&'a str>,
     },
     /// The daemon stops (`omega`).
@@ -66,7 +66,7 @@ pub fn real_server(server: &str, of: &str, up: bool, cause: ServerCause<'_>) -> 
     let subject = format!("Realserver {server} of virtual server {of} - {}", word(up));
     let body = match cause {
         ServerCause::Check { kind, detail } => {
-            let first = check(kind, up, detail);
+            let first = check(kind, detail);
             match detail {
                 // Its first line says it already.
                 _ if matches!(kind, CheckerKind::Smtp { .. }) => format!("=> {first} <="),
@@ -81,14 +81,16 @@ pub fn real_server(server: &str, of: &str, up: bool, cause: ServerCause<'_>) -> 
     Mail::new(subject, body)
 }
 
-fn check(kind: &CheckerKind, up: bool, detail: Option<&str>) -> String {
-    let word =
-        |name: &str, good: &str| format!("{name} {} on service", if up { good } else { "failed" });
+fn check(kind: &CheckerKind, detail: Option<&str>) -> String {
+    let good = detail.is_none();
+    let word = |name: &str, well: &str| {
+        format!("{name} {} on service", if good { well } else { "failed" })
+    };
     match kind {
         CheckerKind::Tcp => word("TCP CHECK", "succeed"),
-        CheckerKind::Http(_) if !up => "CHECK failed on service : HTTP request failed".to_owned(),
-        CheckerKind::Smtp { .. } if !up => {
-            format!("CHECK failed on service : {}", detail.unwrap_or("SMTP check failed"))
+        CheckerKind::Http(_) if !good => "CHECK failed on service : HTTP request failed".to_owned(),
+        CheckerKind::Smtp { .. } if !good => {
+            format!("CHECK failed on service : {}", detail.unwrap_or_default())
         }
         CheckerKind::Http(_) | CheckerKind::Smtp { .. } => "CHECK succeed on service".to_owned(),
         CheckerKind::Dns { .. } => word("DNS_CHECK:", "succeed"),
@@ -108,9 +110,9 @@ pub enum QuorumCause {
     Starting,
     /// It changed.
     Changed,
-    /// The daemon stops (`omega`).
+    /// The daemon stops (`omega`). The words are those of a loss.
     ShuttingDown,
-    /// A reload removed it.
+    /// A reload removed it. The words are those of a loss.
     Removed,
 }
 
@@ -124,23 +126,17 @@ pub fn virtual_server(
     hysteresis: u32,
     weight: i64,
 ) -> Mail {
-    let what = match (cause, up) {
-        (QuorumCause::ShuttingDown, _) => "=> Shutting down <=".to_owned(),
-        (QuorumCause::Removed, _) => "=> Removing <=".to_owned(),
-        (cause, up) => {
-            let what = match (cause, up) {
-                (QuorumCause::Starting, true) => "Starting with quorum up",
-                (QuorumCause::Starting, false) => "Starting with quorum down",
-                (_, true) => "Gained quorum",
-                (_, false) => "Lost quorum",
-            };
-            // The sum's two forms, also where it reads oddly, are Keepalived's: at a loss it has
-            // the sign of a gain, and the sum of a loss.
-            let sum = i64::from(quorum)
-                + if up || cause == QuorumCause::Starting { 1 } else { -1 } * i64::from(hysteresis);
-            format!("=> {what} {quorum}+{hysteresis}={sum} <= {weight} <=")
-        }
+    let starting = cause == QuorumCause::Starting;
+    let what = match (starting, up) {
+        (true, true) => "Starting with quorum up",
+        (true, false) => "Starting with quorum down",
+        (false, true) => "Gained quorum",
+        (false, false) => "Lost quorum",
     };
+    // At a loss the hysteresis is subtracted, and the sign is that of a gain all the same.
+    let (quorum, hysteresis) = (i64::from(quorum), i64::from(hysteresis));
+    let sum = if up || starting { quorum + hysteresis } else { quorum - hysteresis };
+    let what = format!("=> {what} {quorum}+{hysteresis}={sum} <= {weight} <=");
     Mail::new(format!("Virtualserver {name} - {}", word(up)), what)
 }
 
@@ -218,6 +214,7 @@ mod tests {
         assert_eq!(body(false, starting, 1, 0, 0), "=> Starting with quorum down 1+0=1 <= 0 <=");
         assert_eq!(body(true, changed, 2, 1, 3), "=> Gained quorum 2+1=3 <= 3 <=");
         assert_eq!(body(false, changed, 2, 1, 0), "=> Lost quorum 2+1=1 <= 0 <=");
+        assert_eq!(body(false, QuorumCause::Removed, 1, 0, 0), "=> Lost quorum 1+0=1 <= 0 <=");
         assert_eq!(
             virtual_server("FWM 5", false, changed, 1, 0, 0).subject,
             "Virtualserver FWM 5 - DOWN"
