@@ -29,7 +29,7 @@ const STACK: usize = 256 * 1024;
 pub(crate) struct SyncDaemons {
     settings: Option<Settings>,
     thread: Option<Thread>,
-    /// What the thread was told last.
+    /// What the thread was told last; none in the beginning, when it has nothing to do.
     told: Option<SyncDaemon>,
 }
 
@@ -57,7 +57,7 @@ impl SyncDaemons {
             Some(_) if self.thread.is_none() => self.thread = start_thread(),
             Some(_) => {}
             None if belongs_to_the_balancer(model) => self.let_go(),
-            None => self.stop(),
+            None => self.tell(None),
         }
     }
 
@@ -68,9 +68,14 @@ impl SyncDaemons {
 
     /// The instance has the addresses (it is MASTER), or not.
     fn follow(&mut self, holds: bool) {
-        let (Some(settings), Some(thread)) = (&self.settings, &self.thread) else { return };
+        let Some(settings) = &self.settings else { return };
         let role = if holds { SyncRole::Master } else { SyncRole::Backup };
-        let wanted = Some(SyncDaemon { role, ..settings.master.clone() });
+        self.tell(Some(SyncDaemon { role, ..settings.master.clone() }));
+    }
+
+    /// Tells the thread what should run, and does not wait for it.
+    fn tell(&mut self, wanted: Option<SyncDaemon>) {
+        let Some(thread) = &self.thread else { return };
         if self.told != wanted {
             // Nobody listens if the thread has died: then there is nothing to be done.
             let _ = thread.orders.send(wanted.clone());
@@ -81,7 +86,10 @@ impl SyncDaemons {
     /// Stops the daemons, and waits a moment for it.
     pub(crate) fn stop(&mut self) {
         if let Some(Thread { orders, ended }) = self.thread.take() {
-            let _ = orders.send(None);
+            // Without settings ours are stopped already: what runs now is somebody else's.
+            if self.settings.is_some() {
+                let _ = orders.send(None);
+            }
             drop(orders);
             if ended.recv_timeout(LAST_STOP) == Err(RecvTimeoutError::Timeout) {
                 log::warn!("lvs_sync_daemon: the kernel has not stopped it yet");
@@ -100,6 +108,10 @@ impl SyncDaemons {
 impl Role {
     /// Looks at the instance that the synchronisation daemons are tied to.
     pub(crate) fn follow_sync_daemon(&mut self) {
+        // At the end all of them are stopped: none is started for the last moment.
+        if self.stopping {
+            return;
+        }
         let Some(name) = self.sync_daemons.instance() else { return };
         let holds = self.engine.find(name).is_some_and(|router| self.engine.holds(router));
         self.sync_daemons.follow(holds);

@@ -174,14 +174,20 @@ fn the_thread_is_told_what_changed_only() {
     }
     daemons.settings = settings(&model(&global("eth0 VI_1 id 9")));
     daemons.follow(false);
-    daemons.let_go();
+    daemons.configure(&model(INSTANCE));
     daemons.follow(true);
+    daemons.settings = settings(&model(&global("eth0 VI_1")));
+    daemons.follow(true);
+    daemons.let_go();
+    daemons.follow(false);
     let told: Vec<_> = inbox.iter().map(|it| it.map(|it| (it.role, it.sync_id))).collect();
     let expected = [
         Some((SyncRole::Backup, 51)),
         Some((SyncRole::Master, 51)),
         Some((SyncRole::Backup, 51)),
         Some((SyncRole::Backup, 9)),
+        None,
+        Some((SyncRole::Master, 51)),
     ];
     assert_eq!(told, expected);
 }
