@@ -291,7 +291,7 @@ fn other_thresholds_scheduler_and_method_are_applied() {
 #[test]
 fn inhibit_may_come_and_go_as_2_2_7() {
     let inhibited = |n, on: bool| rs(n, if on { "inhibit_on_failure" } else { "" });
-    let text = |on| {
+    let text = |on: bool| {
         let servers = [(11, on), (12, on), (13, !on), (14, !on)];
         vs(&servers.map(|(n, on)| inhibited(n, on)).concat())
     };
