@@ -3,7 +3,11 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod dns_reply;
 pub mod engine;
+pub mod expression;
+pub mod http_response;
 pub mod ipvs;
 pub mod packet;
+pub mod smtp_reply;
 pub mod udp_reply;
