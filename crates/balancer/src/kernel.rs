@@ -4,19 +4,22 @@
 //! IPVS tells nobody of changes. So the table is read now and then, a bounded share of it at a
 //! time, and compared with what was last set there.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use netlink::KernelError;
 use netlink::ipvs::{
-    DestinationState, Drift, Held, Ipvs, IpvsKernel, IpvsOptions, Request, ServiceKey,
-    ServiceState, Strays, SyncDaemon, SyncRole, Table, Timeouts, drift, plan, plan_daemons,
-    plan_for,
+    DestinationState, Drift, Entry, Held, Ipvs, IpvsKernel, IpvsOptions, Request, Service,
+    ServiceKey, ServiceState, Strays, SyncDaemon, SyncRole, Table, Timeouts, drift, plan,
+    plan_daemons, plan_for,
 };
 
-/// Services whose destinations one look reads.
-const SHARE: usize = 512;
+/// Services whose destinations one look reads at most, and how long it may take for that: the
+/// processor is for the checks.
+const SHARE: usize = 256;
+const LOOKING: Duration = Duration::from_millis(20);
 /// How often a table that changes under our hands is read anew before the next look takes over.
 const ATTEMPTS: usize = 3;
 /// Findings and refusals that are told one by one; the rest is counted.
@@ -207,85 +210,98 @@ impl Kernel {
         outcome
     }
 
-    /// Looks at a share of our services for what others changed, and puts it right.
+    /// Looks at all of our services, and at the destinations of a share of them, for what others
+    /// changed, and puts it right.
     pub(crate) fn look(&mut self, desired: &Table) -> Outcome {
         let mut outcome = Outcome::default();
+        let begun = Instant::now();
         let share = self.share();
         let Some(ipvs) = &mut self.ipvs else { return outcome };
         let services = match ipvs.services() {
             Ok(services) => services,
-            Err(error) => {
-                outcome.lost = Some(error);
-                return outcome;
-            }
+            Err(error) => return Outcome { lost: Some(error), ..outcome },
         };
-        let mut found = Table::new();
-        for state in services {
-            let key = state.key;
-            let Some(ours) = self.mirror.get(&key) else { continue };
-            let entry = found.insert(key, state.service);
-            if !share.contains(&key) {
-                // Not looked at in this turn.
-                for (address, destination) in ours.destinations() {
-                    entry.insert(*address, *destination);
-                }
-                continue;
+        let mut found: BTreeMap<ServiceKey, Service> = BTreeMap::new();
+        for state in services.into_iter().filter(|state| self.held.contains(&state.key)) {
+            found.insert(state.key, state.service);
+        }
+        // What is compared: both sides of the services of this look, and of those that are gone or
+        // changed as such.
+        let (mut set, mut there) = (Table::new(), Table::new());
+        let mut looked = BTreeSet::new();
+        for key in &share {
+            if !looked.is_empty() && begun.elapsed() > LOOKING {
+                self.next = Some(*key);
+                break;
             }
-            match ipvs.destinations(&key) {
+            looked.insert(*key);
+            let Some(service) = found.get(key) else { continue };
+            let entry = there.insert(*key, service.clone());
+            match ipvs.destinations(key) {
                 Ok(states) => {
                     for state in states {
                         entry.insert(state.address, state.destination);
                     }
                 }
-                Err(error) => {
-                    outcome.lost = Some(error);
-                    return outcome;
-                }
+                Err(error) => return Outcome { lost: Some(error), ..outcome },
             }
         }
-        let drifts = drift(&self.mirror, &found, &self.held);
-        if drifts.is_empty() {
-            // What could not be done before (a scheduler that was missing) is tried again.
-            let keys: BTreeSet<_> = desired.services().map(|(key, _)| *key).collect();
-            let plan = plan_for(&keys, &self.mirror, &self.held, desired, Strays::Keep);
-            if plan.is_empty() {
+        for (key, _) in self.held.services() {
+            let Some(ours) = self.mirror.get(key) else { continue };
+            let changed = found.get(key) != Some(&ours.service);
+            if !changed && !looked.contains(key) {
+                continue;
+            }
+            copy(*key, ours, &mut set);
+            if let (false, Some(service)) = (looked.contains(key), found.get(key)) {
+                // Its destinations have their turn later.
+                copy(*key, ours, &mut there);
+                there.insert(*key, service.clone());
+            }
+            looked.insert(*key);
+        }
+        let drifts = drift(&set, &there, &self.held);
+        for key in drifts.iter().map(Drift::service) {
+            self.mirror.remove(key);
+            if let Some(entry) = there.get(key) {
+                copy(*key, entry, &mut self.mirror);
+            }
+        }
+        // Without drift too: what could not be done before (a scheduler that was missing) is tried
+        // again.
+        let plan = plan_for(&looked, &self.mirror, &self.held, desired, Strays::Keep);
+        let failed: BTreeSet<_> = desired
+            .services()
+            .map(|(key, _)| *key)
+            .filter(|key| !self.held.contains(key))
+            .collect();
+        if plan.is_empty() && failed.is_empty() {
+            if looked.len() == self.held.services().len() {
                 self.refusals.clear();
-            } else {
-                outcome.absorb(self.carry_out(plan).0);
             }
             return outcome;
         }
-        let keys: BTreeSet<_> = drifts.iter().map(|drift| *drift.service()).collect();
-        for key in &keys {
-            self.mirror.remove(key);
-            if let Some(entry) = found.remove(key) {
-                let place = self.mirror.insert(*key, entry.service.clone());
-                for (address, destination) in entry.destinations() {
-                    place.insert(*address, *destination);
-                }
-            }
-        }
-        let plan = plan_for(&keys, &self.mirror, &self.held, desired, Strays::Keep);
-        let repairs = !plan.is_empty();
         outcome.absorb(self.carry_out(plan).0);
-        if repairs {
+        if !failed.is_empty() {
+            outcome.absorb(self.bring(&failed, desired));
+        }
+        if !drifts.is_empty() {
             self.repaired += drifts.len() as u64;
             outcome.repaired = told(&drifts);
         }
         outcome
     }
 
-    /// The services whose destinations are read in this turn.
-    fn share(&mut self) -> BTreeSet<ServiceKey> {
+    /// The services whose destinations are read in this turn, the first one first.
+    fn share(&mut self) -> Vec<ServiceKey> {
         let all: Vec<ServiceKey> = self.held.services().map(|(key, _)| *key).collect();
         let start = match self.next {
             Some(next) => all.partition_point(|key| *key < next),
             None => 0,
         };
-        let share: BTreeSet<_> =
-            all.iter().cycle().skip(start).take(SHARE.min(all.len())).copied().collect();
+        let share = all.iter().cycle().skip(start).take(SHARE.min(all.len()));
         self.next = all.get((start + SHARE) % all.len().max(1)).copied();
-        share
+        share.copied().collect()
     }
 
     /// Connections of a destination: active, inactive.
@@ -347,10 +363,7 @@ impl Kernel {
             self.mirror.remove(key);
         }
         for (key, entry) in found.services() {
-            let place = self.mirror.insert(*key, entry.service.clone());
-            for (address, destination) in entry.destinations() {
-                place.insert(*address, *destination);
-            }
+            copy(*key, entry, &mut self.mirror);
         }
         Outcome::default()
     }
@@ -400,6 +413,13 @@ impl Kernel {
             Some(Err(error)) => refusal(format!("{what}: {error}")),
             _ => Outcome::default(),
         }
+    }
+}
+
+fn copy(key: ServiceKey, entry: &Entry, into: &mut Table) {
+    let place = into.insert(key, entry.service.clone());
+    for (address, destination) in entry.destinations() {
+        place.insert(*address, *destination);
     }
 }
 

@@ -162,6 +162,52 @@ fn what_somebody_else_changes_is_put_right_and_told() {
 }
 
 #[test]
+fn what_the_kernel_refuses_is_told_once_and_tried_again() {
+    let scene = Scene::new(&plain());
+    let refusal = netlink::KernelError::Refused { errno: nix::errno::Errno::ENOENT, message: None };
+    scene.kernel.lock().refuse_next(refusal);
+    let stage = scene.start();
+    assert_eq!(stage.table(VIP), None);
+    let refused = stage.status().ipvs.refused;
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(refused[0].contains("TCP 198.51.100.1:80 (rr) cannot be added"), "{refused:?}");
+    assert!(matches!(stage.ask(&Ask::Retry), Reply::Done(_)));
+    let (a, b) = two();
+    stage.await_table(VIP, &[(a, 3), (b, 1)]);
+    assert!(matches!(stage.ask(&Ask::Retry), Reply::Done(_)));
+    assert!(stage.status().ipvs.refused.is_empty());
+}
+
+#[test]
+fn in_a_large_table_every_service_has_its_turn() {
+    let mut text = String::new();
+    for n in 1..=600 {
+        let (high, low) = (n / 250, n % 250 + 1);
+        text += &format!(
+            "virtual_server 198.51.{high}.{low} 80 {{\n protocol TCP\n lb_algo rr\n real_server \
+             203.0.113.2 80 {{\n }}\n}}\n"
+        );
+    }
+    let stage = Scene::new(&text).start();
+    let server = at("203.0.113.2:80");
+    let services = ["TCP 198.51.0.2:80", "TCP 198.51.1.1:80", "TCP 198.51.2.100:80"];
+    for service in services {
+        stage.somebody(Request::DelDestination(service.parse().unwrap(), server));
+    }
+    // A whole service is missed at once, whoever's turn it is.
+    let gone: ServiceKey = "TCP 198.51.2.50:80".parse().unwrap();
+    stage.somebody(Request::DelService(gone));
+    assert!(matches!(stage.ask(&Ask::Retry), Reply::Done(_)));
+    assert_eq!(stage.table("TCP 198.51.2.50:80"), Some(vec![(server.to_string(), 1)]));
+    eventually("all are put right", || {
+        stage.ask(&Ask::Retry);
+        let right = |service: &&str| stage.table(service) == Some(vec![(server.to_string(), 1)]);
+        services.iter().all(|service| right(service)).then_some(())
+    });
+    assert_eq!(stage.status().ipvs.repaired, 4);
+}
+
+#[test]
 fn a_killed_role_s_successor_changes_nothing_and_tells_nobody() {
     let (socket, good) = listener();
     let (_other, other) = listener();
