@@ -205,6 +205,7 @@ impl Cause {
     /// What the system's error means for a connection or a datagram.
     pub fn of(error: &std::io::Error) -> Self {
         use std::io::ErrorKind;
+        let ours = || Self::Socket { step: Socket::Connect, error: Errno::of(error) };
         match error.kind() {
             ErrorKind::ConnectionRefused => Self::Refused,
             ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => {
@@ -214,9 +215,8 @@ impl Cause {
             ErrorKind::AddrNotAvailable
             | ErrorKind::AddrInUse
             | ErrorKind::WouldBlock
-            | ErrorKind::OutOfMemory => {
-                Self::Socket { step: Socket::Connect, error: Errno::of(error) }
-            }
+            | ErrorKind::OutOfMemory => ours(),
+            _ if error.raw_os_error() == Some(nix::errno::Errno::ENOBUFS as i32) => ours(),
             _ => Self::Unreachable(Errno::of(error)),
         }
     }
@@ -415,7 +415,7 @@ mod tests {
 
     #[test]
     fn what_is_our_own_fault_is_no_failure_of_the_server() {
-        for ours in [99, 98, 11, 12] {
+        for ours in [99, 98, 11, 12, 105] {
             assert!(errno(ours).is_ours(), "{ours}");
         }
         for theirs in [111, 104, 113, 101, 110] {
