@@ -9,6 +9,9 @@ use lettre::message::header::{ContentTransferEncoding, Date, HeaderName, HeaderV
 use super::queue::{Alert, Parcel};
 use super::settings::MailConfig;
 
+/// RFC 5322 §2.1.1, in bytes.
+const LONGEST_LINE: usize = 998;
+
 /// The parcel as a message. One alert looks exactly as Keepalived's (and has a `Message-ID`); of
 /// several the subject counts them and the body has a line for each.
 pub(crate) fn compose(config: &MailConfig, parcel: &Parcel, now: SystemTime) -> Vec<u8> {
@@ -30,14 +33,14 @@ pub(crate) fn compose(config: &MailConfig, parcel: &Parcel, now: SystemTime) -> 
     let date = if let [one] = parcel.alerts.as_slice() { one.at } else { now };
     let mut headers = Headers::new();
     headers.set(Date::new(date));
-    let mut set = |name: HeaderName, value: &str| {
-        headers.insert_raw(HeaderValue::new(name, one_line(value)));
-    };
+    let mut set = |name: HeaderName, value: &str| headers.insert_raw(header(name, value));
     set(HeaderName::new_from_ascii_str("From"), &config.from);
     let subject = format!("[{}] {subject}", config.router_id);
     set(HeaderName::new_from_ascii_str("Subject"), &subject);
     set(HeaderName::new_from_ascii_str("X-Mailer"), "Keepalived");
-    set(HeaderName::new_from_ascii_str("To"), &config.recipients.join(", "));
+    let to = one_line(&config.recipients.join(", "));
+    headers.insert_raw(HeaderValue::new(HeaderName::new_from_ascii_str("To"), to));
+    let mut set = |name: HeaderName, value: &str| headers.insert_raw(header(name, value));
     set(HeaderName::new_from_ascii_str("Message-ID"), &message_id(config, now));
     if body.encoding() != ContentTransferEncoding::SevenBit {
         set(HeaderName::new_from_ascii_str("MIME-Version"), "1.0");
@@ -48,6 +51,18 @@ pub(crate) fn compose(config: &MailConfig, parcel: &Parcel, now: SystemTime) -> 
     message.extend_from_slice(b"\r\n");
     message.extend_from_slice(&body.into_vec());
     message
+}
+
+/// A header that stays in one line if it may: who looks for a subject looks at lines, and Keepalived
+/// does not fold. A long list of recipients is better folded.
+fn header(name: HeaderName, value: &str) -> HeaderValue {
+    let value = one_line(value);
+    let plain = value.chars().all(|c| c == ' ' || c.is_ascii_graphic());
+    if plain && name.len() + 2 + value.len() <= LONGEST_LINE {
+        HeaderValue::dangerous_new_pre_encoded(name, value.clone(), value)
+    } else {
+        HeaderValue::new(name, value)
+    }
 }
 
 fn several(alerts: &[Alert]) -> String {
@@ -150,6 +165,15 @@ mod tests {
              => VRRP Instance is now owning VRRP VIPs <=\r\n"
         );
         assert_eq!(text.lines().count(), kept.len() + 1);
+    }
+
+    #[test]
+    fn a_long_subject_stays_in_one_line() {
+        let subject = format!("Realserver [2001:db8::{}]:tcp:80 of virtual server", "1".repeat(80));
+        let whole = text(&config(), vec![alert(&subject, "x", 0)], 0);
+        assert!(whole.contains(&format!("\r\nSubject: [LVS_ONE] {subject}\r\n")), "{whole}");
+        let endless = text(&config(), vec![alert(&"word ".repeat(500), "x", 0)], 0);
+        assert!(endless.lines().all(|line| line.len() <= LONGEST_LINE), "{endless}");
     }
 
     #[test]
