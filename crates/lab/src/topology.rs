@@ -85,8 +85,15 @@ pub struct Lab {
     base: TempDir,
 }
 
-/// The daemons' programs inside of a machine: `/run/lab/keepalived`, `/run/lab/standfast`.
-fn binds<'a>(subjects: impl IntoIterator<Item = &'a Subject>) -> Vec<(PathBuf, String)> {
+/// The programs that are installed, inside of a machine: `/run/lab/keepalived`,
+/// `/run/lab/standfast`.
+pub(crate) fn binds() -> Vec<(PathBuf, String)> {
+    let installed = [Subject::keepalived(), Subject::standfast()];
+    binds_of(installed.iter().flatten())
+}
+
+/// Those of these subjects.
+fn binds_of<'a>(subjects: impl IntoIterator<Item = &'a Subject>) -> Vec<(PathBuf, String)> {
     let mut binds: Vec<(PathBuf, String)> = Vec::new();
     for subject in subjects {
         let name = subject.to_string();
@@ -104,8 +111,7 @@ impl Lab {
     ///
     /// When the kernel refuses something or `ip` is missing.
     pub fn build(plan: Plan) -> Result<Self, LabError> {
-        let installed = [Subject::keepalived(), Subject::standfast()];
-        Self::build_with(plan, &binds(installed.iter().flatten()))
+        Self::build_with(plan, &binds())
     }
 
     /// As [`Lab::build`], for these subjects, whatever their files are called and wherever they
@@ -115,7 +121,7 @@ impl Lab {
     ///
     /// As for [`Lab::build`].
     pub fn build_for(plan: Plan, subjects: [&Subject; 2]) -> Result<Self, LabError> {
-        Self::build_with(plan, &binds(subjects))
+        Self::build_with(plan, &binds_of(subjects))
     }
 
     /// As [`Lab::build`], with the given programs visible in each machine as `/run/lab/NAME`.
