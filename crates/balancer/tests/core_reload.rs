@@ -455,6 +455,27 @@ fn a_successor_with_another_file_takes_what_fits() {
 }
 
 #[test]
+fn orders_survive_a_death_after_which_the_checks_are_others() {
+    let mut world = World::new(&two(""));
+    world.order(VS, A, Order::Disable).unwrap();
+    let other = vs(&format!("{}{}", rs_with(11, "", "PING_CHECK {\n }"), rs(12, "")));
+    let successor = World::resumed(&other, &world.core.save(), world.now);
+    assert_eq!(successor.servers(), [format!("{B} 1")]);
+}
+
+#[test]
+fn ports_that_do_not_count_make_two_servers_one() {
+    let text = "virtual_server fwmark 5 {\n lb_algo rr\n lb_kind DR\n \
+                real_server 203.0.113.11 80 {\n TCP_CHECK {\n }\n }\n \
+                real_server 203.0.113.11 81 {\n TCP_CHECK {\n }\n }\n}\n";
+    let mut world = World::new(text);
+    assert_eq!(world.checks.len(), 1);
+    world.told();
+    world.reload(text);
+    assert!(world.told_all().is_empty());
+}
+
+#[test]
 fn only_what_changed_is_to_be_saved() {
     let text = format!("{}{}", two(""), vs_on("198.51.100.2 80", &rs(14, "")));
     let mut world = World::new(&text);

@@ -492,7 +492,7 @@ fn a_stop_with_omega_tells_everybody_as_2_2_7() {
             "VS [198.51.100.1]:tcp:80 is down",
             "run quorum_down",
             "fifo VS [198.51.100.1]:tcp:80 DOWN",
-            "mail Virtualserver [198.51.100.1]:tcp:80 - DOWN: => Shutting down <=",
+            "mail Virtualserver [198.51.100.1]:tcp:80 - DOWN: => Lost quorum 1+0=1 <= 0 <=",
         ]
     );
 }
@@ -819,6 +819,22 @@ fn the_snapshot_says_what_is_and_why() {
         all[0].real_servers[0].order,
         Some(status::balancing::Order::Drain { deadline_in: Some(20.0), finished: false })
     );
+}
+
+#[test]
+fn the_state_is_unknown_until_something_is_known() {
+    let state = |world: &World| world.core.snapshot(&mut (), world.now)[0].real_servers[0].state;
+    let checks = "TCP_CHECK {\n }\n PING_CHECK {\n }";
+    for alpha in ["", "alpha"] {
+        let mut world = World::new(&vs(&rs_with(11, alpha, checks)));
+        assert_eq!(state(&world), Health::Unknown);
+        world.up(A, 0);
+        assert_eq!(state(&world), if alpha.is_empty() { Health::Up } else { Health::Unknown });
+        world.up(A, 1);
+        assert_eq!(state(&world), Health::Up);
+        world.down(A, 1);
+        assert_eq!(state(&world), Health::Down);
+    }
 }
 
 #[test]

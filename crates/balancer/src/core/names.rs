@@ -184,7 +184,9 @@ impl Core {
                     Some(server) => server,
                     None => {
                         let mut server = self.new_server(v, p, address, weight);
-                        server.order = self.virtual_servers[v].parked.remove(&address);
+                        let parked = self.virtual_servers[v].parked.remove(&address);
+                        let ordered = saved.and_then(|saved| saved.order_for(address));
+                        server.order = ordered.or(parked);
                         fresh.insert(servers.len());
                         server
                     }

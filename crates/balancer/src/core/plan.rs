@@ -1,7 +1,7 @@
 //! What the configuration wants of the balancer: virtual servers with everything resolved that does
 //! not change while they run.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -199,12 +199,17 @@ impl Plan {
             ));
             suspend = false;
         }
-        let servers = server
-            .real_servers
-            .iter()
-            .enumerate()
-            .map(|(index, real)| self.real_server(index, real, server, model, ssl, script))
-            .collect();
+        let mut servers: Vec<RsPlan> = Vec::with_capacity(server.real_servers.len());
+        let mut seen = HashSet::with_capacity(server.real_servers.len());
+        for (index, real) in server.real_servers.iter().enumerate() {
+            let real = self.real_server(index, real, server, model, ssl, script);
+            // Ports that do not count (DR by a mark) can make two servers one.
+            if seen.insert(real.key.clone()) {
+                servers.push(real);
+            } else {
+                self.notes.push(format!("{name} has the server {} twice", real.key));
+            }
+        }
         VsPlan {
             services,
             protocol,

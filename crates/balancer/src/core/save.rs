@@ -66,6 +66,11 @@ impl SavedService {
         }
         by_key
     }
+
+    /// What was ordered for a server, also if its checks are others now.
+    pub(super) fn order_for(&self, address: SocketAddr) -> Option<Override> {
+        self.servers.iter().find(|server| server.address == address)?.order
+    }
 }
 
 impl Core {

@@ -148,16 +148,16 @@ fn block(vs: &Vs, p: usize) -> out::RealServer {
 fn real_server(vs: &Vs, server: &Rs, details: &mut impl Details, now: Now) -> out::RealServer {
     let plan = vs.plan_of(server);
     let wanted = vs.destination(server);
-    let unknown = server.checks.iter().any(|check| !check.has_run);
+    let known = server.checks.is_empty() || server.checks.iter().any(|ck| ck.has_run);
+    let failed = server.told_down || server.checks.iter().any(|ck| ck.has_run && !ck.up);
     let mut shown = out::RealServer {
         name: server.name.to_string(),
         address: Some(server.address),
         found_by: plan.lookup.as_ref().map(|_| plan.key.to_string()),
-        state: match (server.alive, unknown) {
-            (true, false) => out::Health::Up,
-            (false, _) if server.told_down => out::Health::Down,
-            (_, true) => out::Health::Unknown,
-            (false, false) => out::Health::Down,
+        state: match server.alive {
+            true if known => out::Health::Up,
+            false if failed => out::Health::Down,
+            _ => out::Health::Unknown,
         },
         since: stamp(server.since),
         cause: server.cause.clone(),
