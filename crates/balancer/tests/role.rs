@@ -202,7 +202,7 @@ fn in_a_large_table_every_service_has_its_turn() {
     eventually("all are put right", || {
         stage.ask(&Ask::Retry);
         let right = |service: &&str| stage.table(service) == Some(vec![(server.to_string(), 1)]);
-        services.iter().all(|service| right(service)).then_some(())
+        services.iter().all(right).then_some(())
     });
     assert_eq!(stage.status().ipvs.repaired, 4);
 }
