@@ -103,7 +103,11 @@ pub enum HttpFailure {
 impl HttpFailure {
     /// Whether the fault is on our side: the answer could not be judged.
     pub fn is_ours(&self) -> bool {
-        matches!(self, Self::NoUrl(_) | Self::Search { reason: SearchFailure::Unusable(_), .. })
+        match self {
+            Self::NoUrl(_) => true,
+            Self::Search { reason, .. } => reason.is_ours(),
+            _ => false,
+        }
     }
 }
 

@@ -14,6 +14,8 @@ pub fn request(protocol: HttpProtocol, path: &str, host: Option<&str>, to: Socke
         HttpProtocol::V10Close => ("1.0", "Connection: close\r\n"),
         HttpProtocol::V11 | HttpProtocol::V11Close => ("1.1", "Connection: close\r\n"),
     };
+    // Without the scope of a link-local address, which means nothing to the server.
+    let to = SocketAddr::new(to.ip(), to.port());
     let host = host.map_or_else(|| to.to_string(), str::to_owned);
     format!(
         "GET {path} HTTP/{version}\r\nUser-Agent: KeepAliveClient\r\n{close}Host: {host}\r\n\r\n"

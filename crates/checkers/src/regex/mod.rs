@@ -1,7 +1,7 @@
 //! The regular expressions of `url` blocks.
 //!
 //! They are written for PCRE2, which Keepalived uses; here fancy-regex matches them, after
-//! [`translate`](self) has put into its words what the two say differently. What cannot be said is
+//! `translate` has put into its words what the two say differently. What cannot be said is
 //! named by [`objection`], so that a configuration check tells it.
 //!
 //! An answer is searched as a whole when it is complete. Keepalived searches it as it comes in,
@@ -11,16 +11,17 @@
 
 mod translate;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use config::model::checker::Regex;
 use fancy_regex::{BytesMode, RegexBuilder};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
 
 use translate::{Options, Translated, translate};
 
@@ -32,6 +33,8 @@ const STEPS: usize = 1_000_000;
 /// The greatest text, in bytes, that an expression which may take long is tried on without a thread
 /// of its own.
 const SHORT: usize = 2048;
+/// So many threads may search for one expression at a time.
+const THREADS: usize = 2;
 /// Unused expressions are forgotten after this.
 const KEEP: Duration = Duration::from_secs(3600);
 
@@ -167,28 +170,29 @@ fn complaint(error: &fancy_regex::Error) -> String {
     line.trim_start_matches("error: ").to_owned()
 }
 
-/// An expression that checks share, with the search that may be under way on another thread.
+/// An expression that checks share, with the searches that are under way on other threads.
 #[derive(Debug)]
 pub struct Shared {
     expression: Result<Arc<Expression>, Unusable>,
-    busy: Arc<AtomicBool>,
-    used: std::cell::Cell<Instant>,
+    threads: Arc<Semaphore>,
+    used: Cell<Instant>,
 }
 
 impl Shared {
     fn new(regex: &Regex) -> Self {
         Self {
             expression: Expression::new(regex).map(Arc::new),
-            busy: Arc::default(),
-            used: Instant::now().into(),
+            threads: Arc::new(Semaphore::new(THREADS)),
+            used: Cell::new(Instant::now()),
         }
     }
 
-    /// As [`Expression::find_in_answer`]. What may take long goes to another thread; nobody waits
-    /// for it longer than `limit`, and while it goes on the expression is not tried again.
+    /// As [`Expression::find_in_answer`]. What may take long goes to another thread, and nobody
+    /// waits for it longer than `limit`. A search cannot be broken off: it goes on, and holds up
+    /// others of the same expression if there are too many.
     ///
     /// # Errors
-    /// The expression cannot be used, or would take too long.
+    /// The expression cannot be used, or takes too long, or others do.
     pub async fn search(
         &self,
         answer: Vec<u8>,
@@ -200,18 +204,22 @@ impl Shared {
         if !expression.needs_thread(answer.len()) {
             return expression.find_in_answer(&answer, head).map_err(SearchFailure::from);
         }
-        if self.busy.swap(true, Ordering::AcqRel) {
-            return Err(SearchFailure::TooSlow);
-        }
-        let (expression, busy) = (Arc::clone(expression), Arc::clone(&self.busy));
-        let search = tokio::task::spawn_blocking(move || {
+        let turn = timeout(limit, Arc::clone(&self.threads).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else { return Err(SearchFailure::Busy) };
+        let expression = Arc::clone(expression);
+        let (tell, told) = oneshot::channel();
+        // Not tokio's pool: a runtime that ends would wait for the search.
+        let thread = std::thread::Builder::new().name("expression".to_owned()).spawn(move || {
             let found = expression.find_in_answer(&answer, head);
-            busy.store(false, Ordering::Release);
-            found
+            drop(turn);
+            // Whoever asked may have gone.
+            let _ = tell.send(found);
         });
-        match tokio::time::timeout(limit, search).await {
+        if thread.is_err() {
+            return Err(SearchFailure::Busy);
+        }
+        match timeout(limit, told).await {
             Ok(Ok(found)) => found.map_err(SearchFailure::from),
-            // Time is up; or, if the runtime ends, the search never began.
             Err(_) | Ok(Err(_)) => Err(SearchFailure::TooSlow),
         }
     }
@@ -223,9 +231,19 @@ pub enum SearchFailure {
     /// The expression cannot be used.
     #[error("{0}")]
     Unusable(#[from] Unusable),
-    /// It would take too long on this answer.
+    /// It takes too long on this answer.
     #[error("it takes too long on this answer")]
     TooSlow,
+    /// Other searches for it take too long, or there is no thread for it.
+    #[error("other searches for it take too long")]
+    Busy,
+}
+
+impl SearchFailure {
+    /// Whether it says nothing about the answer.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::Unusable(_) | Self::Busy)
+    }
 }
 
 impl From<TooManySteps> for SearchFailure {
