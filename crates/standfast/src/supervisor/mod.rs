@@ -403,7 +403,7 @@ impl Supervisor {
     }
 
     fn stop(&mut self) {
-        if std::mem::replace(&mut self.stopping, true) {
+        if self.stopping {
             return;
         }
         log::info!("Stopping");

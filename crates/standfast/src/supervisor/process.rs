@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitStatus;
-use std::time::Duration;
 
 use status::control::{FromRole, ToRole, fd};
 use sys::channel::{Channel, Incoming};
@@ -113,28 +112,5 @@ impl Process {
         let _ = events.deregister(&self.child);
         let _ = events.deregister(&self.channel);
         self.child.wait().ok()
-    }
-
-    /// Waits for its end, and kills it when that takes too long.
-    pub(super) fn wait_at_most(&mut self, limit: Duration, events: &EventLoop) {
-        let _ = events.deregister(&self.child);
-        let _ = events.deregister(&self.channel);
-        let mut own = match EventLoop::new(sys::clock::Clock::Monotonic) {
-            Ok(own) => own,
-            Err(_) => return self.kill(),
-        };
-        let deadline = own.now() + limit.as_nanos() as u64;
-        let mut ready = Vec::new();
-        if own.register(&self.child, self.kind.token(Sign::End), Interest::Readable).is_ok() {
-            while ready.is_empty() && own.now() < deadline {
-                if own.wait(Some(deadline), &mut ready).is_err() {
-                    break;
-                }
-            }
-        }
-        if ready.is_empty() {
-            self.kill();
-        }
-        let _ = self.child.wait();
     }
 }

@@ -181,6 +181,7 @@ impl Supervisor {
         } else {
             role.start_at = None;
             if role.died {
+                role.retiring = true;
                 self.clean_up(kind);
             }
         }
@@ -198,7 +199,7 @@ impl Supervisor {
         self.reload_done_if_answered();
     }
 
-    fn reload_done_if_answered(&mut self) {
+    pub(super) fn reload_done_if_answered(&mut self) {
         if self.reloading.is_some() && !self.roles.iter().any(|role| role.taking_over) {
             self.reload_done();
         }
@@ -206,13 +207,16 @@ impl Supervisor {
 
     /// Another reload may be tried now.
     pub(super) fn reload_took_too_long(&mut self) {
-        for role in &mut self.roles {
-            if std::mem::take(&mut role.taking_over) {
-                let word = role.kind.word();
-                log::error!("the {word} role has not taken the new configuration over");
+        for kind in Kind::ALL {
+            if self.role(kind).taking_over {
+                log::error!("the {} role has not taken the new configuration over", kind.word());
+                self.taken_over(kind);
             }
         }
-        self.reload_done();
+        // Which it is already when a role had to be waited for.
+        if self.reloading.is_some() {
+            self.reload_done();
+        }
     }
 
     /// There is nothing (more) to wait for.

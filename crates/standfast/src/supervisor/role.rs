@@ -40,6 +40,8 @@ pub(super) struct Role {
     pub(super) taking_over: bool,
     /// There is nothing for it to do any more: it was told to stop while the daemon goes on.
     pub(super) retiring: bool,
+    /// Its process only takes out of the kernel what an earlier one has left there.
+    pub(super) cleaning: bool,
     /// It has done its work since it was first wanted.
     pub(super) ready: bool,
     /// It said that it cannot work here.
@@ -69,6 +71,7 @@ impl Role {
             kill_at: None,
             taking_over: false,
             retiring: false,
+            cleaning: false,
             ready: false,
             hopeless: false,
             died: false,
@@ -139,7 +142,7 @@ impl Role {
     /// Tells its process to stop and gives it so much time.
     pub(super) fn stop(&mut self, patience: Duration, events: &EventLoop) {
         self.start_at = None;
-        if self.process.is_none() {
+        if self.process.is_none() || self.cleaning {
             return;
         }
         // One that cannot work here ends by itself, and may be gone already.

@@ -160,6 +160,9 @@ impl Supervisor {
             Some(process) => process.messages(&self.events),
             None => return,
         };
+        if role.cleaning {
+            return;
+        }
         for message in messages {
             match message {
                 FromRole::Ready => self.role_mut(kind).ready = true,
@@ -199,19 +202,20 @@ impl Supervisor {
         let Some(mut process) = role.process.take() else { return };
         let ended = process.ended(&self.events);
         role.kill_at = None;
+        if std::mem::take(&mut role.cleaning) {
+            self.stopped(kind);
+            return;
+        }
         if self.stopping || role.retiring {
             match ended {
-                Some(status) if status.success() => {}
+                Some(status) if status.success() => self.stopped(kind),
                 // It said that it cannot work here, and no life before it could.
-                _ if role.hopeless && !role.ready => {}
+                _ if role.hopeless && !role.ready => self.stopped(kind),
                 _ => {
                     // It was killed on the way out.
                     log::error!("the {} role did not end well; cleaning up behind it", kind.word());
                     self.clean_up(kind);
                 }
-            }
-            if !self.stopping {
-                self.retired(kind);
             }
             return;
         }
@@ -266,7 +270,9 @@ impl Supervisor {
     /// The daemon ends: tells every role to stop, and cleans up behind one that is between two
     /// lives.
     pub(super) fn stop_roles(&mut self) {
-        self.stopping = true;
+        if std::mem::replace(&mut self.stopping, true) {
+            return;
+        }
         let patience = self.settings.child_wait;
         for role in &mut self.roles {
             role.stop(patience, &self.events);
@@ -287,8 +293,25 @@ impl Supervisor {
         role.stop(patience, &self.events);
     }
 
-    /// A role has stopped as it was told, and the daemon goes on.
-    fn retired(&mut self, kind: Kind) {
+    /// Starts a role once more, only to take its things out of the kernel.
+    pub(super) fn clean_up(&mut self, kind: Kind) {
+        self.start_role(kind, true);
+        let until = self.events.now() + CLEANING.as_nanos() as u64;
+        let role = self.role_mut(kind);
+        role.died = false;
+        if role.runs() {
+            role.cleaning = true;
+            role.kill_at = Some(until);
+        } else {
+            self.stopped(kind);
+        }
+    }
+
+    /// A role has stopped as it was told, and nothing of it is left.
+    fn stopped(&mut self, kind: Kind) {
+        if self.stopping {
+            return;
+        }
         let role = self.role_mut(kind);
         role.rest();
         role.taking_over = false;
@@ -297,16 +320,7 @@ impl Supervisor {
             // A reload has found something for it to do meanwhile.
             self.role_mut(kind).start_at = Some(0);
         }
-    }
-
-    /// Starts a role once more, only to take its things out of the kernel, and waits for it.
-    pub(super) fn clean_up(&mut self, kind: Kind) {
-        self.start_role(kind, true);
-        let role = &mut self.roles[kind as usize];
-        role.died = false;
-        if let Some(mut process) = role.process.take() {
-            process.wait_at_most(CLEANING, &self.events);
-        }
+        self.reload_done_if_answered();
     }
 }
 
