@@ -437,3 +437,6 @@ impl Look {
         spawn_local(task).abort_handle()
     }
 }
+
+#[cfg(test)]
+mod tests;
