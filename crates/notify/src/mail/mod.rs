@@ -215,7 +215,8 @@ impl Mailer {
         self.order(Order::Configure(Box::new(config)));
     }
 
-    /// Ends the queue: what waits is sent at once, and tried again, for at most so long.
+    /// Ends the queue: what waits is sent at once, for at most so long; an attempt that fails is
+    /// repeated, but not often.
     /// [`MailReport::Stopped`] is the last report.
     pub fn stop(&self, within: Duration) {
         self.order(Order::Stop(within));
@@ -350,7 +351,8 @@ impl Office {
     }
 
     fn is_done(&self, now: Instant) -> bool {
-        self.stop.is_some_and(|deadline| deadline <= now || self.queue.unsent() == 0)
+        let nothing_to_do = self.queue.unsent() == 0 || self.queue.is_hopeless();
+        self.stop.is_some_and(|deadline| deadline <= now || nothing_to_do)
     }
 
     fn tell(&mut self) {

@@ -14,8 +14,10 @@ use std::time::{Duration, Instant, SystemTime};
 use super::settings::Pace;
 use super::{Mail, MailReport};
 
-/// During a stop a failed attempt is repeated after this time.
+/// During a stop a failed attempt is repeated after this time,
 const HURRIED_RETRY: Duration = Duration::from_millis(250);
+/// and so many of them are enough: a mail server that is away does not hold a stop.
+const HURRIED_ATTEMPTS: u32 = 3;
 
 /// An alert that waits.
 #[derive(Clone, Debug)]
@@ -87,7 +89,10 @@ pub(crate) struct Queue {
     rest: Option<(Instant, Duration)>,
     /// Why an attempt failed the last time.
     trouble: Option<String>,
+    /// The daemon stops.
     hurried: bool,
+    /// Attempts that have failed since.
+    hurried_failures: u32,
 }
 
 impl Queue {
@@ -104,6 +109,7 @@ impl Queue {
             rest: None,
             trouble: None,
             hurried: false,
+            hurried_failures: 0,
         }
     }
 
@@ -177,7 +183,12 @@ impl Queue {
             Attempt::Failed(why) => {
                 let delay = self.next_delay(self.rest.map(|(_, delay)| delay));
                 self.rest = Some((now + delay, delay));
-                reports.push(MailReport::Failed { alerts, why: why.clone(), again_in: delay });
+                self.hurried_failures += u32::from(self.hurried);
+                // Once is enough of what is said several times in a second.
+                if self.hurried_failures <= 1 {
+                    let why = why.clone();
+                    reports.push(MailReport::Failed { alerts, why, again_in: delay });
+                }
                 self.trouble = Some(why);
                 self.put_back(sent, reports);
             }
@@ -211,6 +222,7 @@ impl Queue {
         now: Instant,
         reports: &mut Vec<MailReport>,
     ) {
+        self.hurried_failures += u32::from(self.hurried);
         let alerts = sent.len();
         let last = sent.iter().map(|waiting| waiting.delay).max().filter(|d| !d.is_zero());
         let delay = self.next_delay(last);
@@ -265,6 +277,11 @@ impl Queue {
         for waiting in &mut self.waiting {
             waiting.ready = waiting.ready.min(now);
         }
+    }
+
+    /// The daemon stops, and the mail server is not there.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        self.hurried_failures >= HURRIED_ATTEMPTS
     }
 
     /// Alerts that nobody, or not everybody, has.

@@ -132,14 +132,14 @@ async fn connect(config: &MailConfig) -> Result<AsyncSmtpConnection, String> {
 async fn dial(server: (&str, u16), limit: Duration) -> Result<TcpStream, String> {
     let addresses = match tokio::time::timeout(limit, tokio::net::lookup_host(server)).await {
         Ok(Ok(addresses)) => addresses,
-        Ok(Err(error)) => return Err(format!("its name: {error}")),
+        Ok(Err(error)) => return Err(format!("its name: {}", one_line(&error.to_string()))),
         Err(_) => return Err("its name was not resolved in time".to_owned()),
     };
     let mut why = "its name has no address".to_owned();
     for address in addresses {
         match tokio::time::timeout(limit, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => why = error.to_string(),
+            Ok(Err(error)) => why = one_line(&error.to_string()),
             Err(_) => why = LATE.to_owned(),
         }
     }
@@ -303,19 +303,20 @@ fn word(text: &str) -> String {
 
 /// What went wrong, in one line: for a refusal the server's own words.
 fn describe(error: &Error) -> String {
-    let why = error.source().map(ToString::to_string).unwrap_or_default();
-    let why: String = why
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(QUOTE)
-        .collect::<String>()
-        .trim()
-        .to_owned();
+    let why = one_line(&error.source().map(ToString::to_string).unwrap_or_default());
     match error.status() {
         Some(code) => format!("{code} {why}").trim_end().to_owned(),
         None if why.is_empty() => error.to_string(),
         None => why,
     }
+}
+
+/// For the log: somebody else's words in one line of bearable length, the system's without their
+/// number.
+fn one_line(text: &str) -> String {
+    let text = text.split(" (os error ").next().unwrap_or_default();
+    let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    plain.take(QUOTE).collect::<String>().trim().to_owned()
 }
 
 #[cfg(test)]

@@ -210,6 +210,12 @@ fn at_a_stop_nothing_waits_for_windows_or_long_pauses() {
     bench.finish(Attempt::Answered { refused: Vec::new(), deferred });
     assert_eq!(bench.take(), None, "a server that says later is not asked without a pause");
     assert_eq!(bench.deadline(), Some(2_600));
+    assert!(!bench.queue.is_hopeless());
+    bench.at(2_600).take().unwrap();
+    bench.finish(failed());
+    assert!(bench.queue.is_hopeless());
+    let said = bench.reports.iter().filter(|r| matches!(r, MailReport::Failed { .. })).count();
+    assert_eq!(said, 2, "once before the stop and once in it");
 }
 
 #[test]
