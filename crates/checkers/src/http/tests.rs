@@ -1,11 +1,18 @@
 //! Responses, however they are portioned, and what is made of them.
 
+use std::time::Duration;
+
 use config::model::checker::{Regex, Url};
 use proptest::prelude::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::time::{Instant, sleep};
 
+use super::Exchange;
 use super::expect::{Answer, HttpFailure, Judge};
 use super::response::{End, MAX_HEAD, Malformed, Piece, Progress, Response};
+use crate::outcome::Cause;
 use crate::regex::Expression;
+use crate::tls::Clients;
 
 /// What a response came to.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -311,6 +318,80 @@ fn what_is_searched_is_bounded() {
     text.extend(b"end");
     let url = Url { regex: regex("end"), ..url() };
     assert_eq!(says(&url, &text), "no match for /end/ in the first 1,048,576 of 3,145,731 bytes");
+}
+
+/// Asks, with 3 s for each step, a server that does this, in a time that passes only when everybody
+/// waits. Gives the result and how many seconds it took.
+fn conversation<F: Future<Output = ()> + 'static>(
+    serve: impl FnOnce(DuplexStream) -> F,
+) -> (Result<Answer, Cause>, u64) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    let (ours, theirs) = tokio::io::duplex(1024);
+    let serve = serve(theirs);
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        tokio::task::spawn_local(serve);
+        let began = Instant::now();
+        let exchange = Exchange {
+            request: b"GET / HTTP/1.0\r\n\r\n".to_vec(),
+            url: &url(),
+            clients: &Clients::default(),
+            step: Duration::from_secs(3),
+            until: began + Duration::from_secs(30),
+            orderly: false,
+        };
+        (exchange.carry_out(ours).await, began.elapsed().as_secs())
+    })
+}
+
+#[test]
+fn a_server_may_pause_but_not_for_long() {
+    let (result, seconds) = conversation(|mut stream| async move {
+        for part in ["HTTP/1.0 200 OK\r\n", "Content-Length: 5\r\n\r\n", "hel", "lo"] {
+            sleep(Duration::from_secs(2)).await;
+            stream.write_all(part.as_bytes()).await.expect("sent");
+        }
+    });
+    assert_eq!((result, seconds), (Ok(Answer { status: 200, bytes: 5 }), 8));
+
+    let (result, seconds) = conversation(|mut stream| async move {
+        stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhel").await.expect("sent");
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    });
+    let text = result.expect_err("it stalls").to_string();
+    assert_eq!((&*text, seconds), ("nothing more within 3 s after 41 bytes", 3));
+
+    let (result, seconds) = conversation(|mut stream| async move {
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    });
+    let silence = Cause::NoAnswer { within: Duration::from_secs(3) };
+    assert_eq!((result, seconds), (Err(silence), 3));
+}
+
+#[test]
+fn a_trickle_ends() {
+    let (result, seconds) = conversation(|mut stream| async move {
+        stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n").await.expect("sent");
+        while stream.write_all(b"x").await.is_ok() {
+            sleep(Duration::from_secs(1)).await;
+        }
+    });
+    let text = result.expect_err("it does not end").to_string();
+    let wanted = "not complete within 30 s, 49 bytes so far";
+    assert_eq!((&*text, seconds), (wanted, 30));
+}
+
+#[test]
+fn an_unwanted_status_is_told_at_once() {
+    let (result, seconds) = conversation(|mut stream| async move {
+        stream.write_all(b"HTTP/1.0 503 Busy\r\n\r\n").await.expect("sent");
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    });
+    let text = result.expect_err("it is busy").to_string();
+    assert_eq!((&*text, seconds), ("HTTP 503, wanted 200-299", 0));
 }
 
 /// Responses that are nearly right.
