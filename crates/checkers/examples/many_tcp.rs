@@ -1,7 +1,7 @@
 //! How much the machine pays for many TCP checks: `many_tcp [CHECKS] [SECONDS]`, on loopback.
 //!
 //! Looks at one listener with that many checks a second apart (default 5,000 for 20 s) and prints
-//! looks a second, this process's CPU time, and how late looks begin.
+//! looks a second, this process's CPU time, how late looks begin, and the memory of a check.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -28,9 +28,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     runtime.block_on(LocalSet::new().run_until(measure(server, count, seconds)))
 }
 
-/// Accepts and closes, in a process's other thread.
+/// Accepts and closes, in another thread. The backlog is long, so that no connection waits for a
+/// second SYN.
 fn serve() -> Result<SocketAddr, Box<dyn Error>> {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
+    socket.listen(4_096)?;
+    let listener = std::net::TcpListener::from(socket);
     let address = listener.local_addr()?;
     std::thread::spawn(move || while listener.accept().is_ok() {});
     Ok(address)
@@ -50,11 +54,13 @@ async fn measure(server: SocketAddr, count: u64, seconds: u64) -> Result<(), Box
         from_start: false,
         fast_recovery: false,
     };
-    let check =
-        Rc::new(Check { kind: Kind::Tcp(Target::new(server)), schedule, log_all_failures: false });
-    for id in 0..count {
-        checkers.start(CheckSpec { id: CheckId(id), check: check.clone(), start: Start::Fresh });
+    let memory_before = memory()?;
+    for id in (0..count).map(CheckId) {
+        let kind = Kind::Tcp(Target::new(server));
+        let check = Rc::new(Check { kind, schedule, log_all_failures: false });
+        checkers.start(CheckSpec { id, check, start: Start::Fresh });
     }
+    println!("{} bytes for each check that waits", (memory()? - memory_before) / count);
     sleep(Duration::from_secs(2)).await;
     let looks = || (0..count).filter_map(|id| checkers.status(CheckId(id))).map(|s| s.runs).sum();
     let (began, cpu_before, looks_before): (_, _, u64) = (Instant::now(), cpu()?, looks());
@@ -78,6 +84,13 @@ async fn measure(server: SocketAddr, count: u64, seconds: u64) -> Result<(), Box
     }
     println!("{troubles} events other than the first success");
     Ok(())
+}
+
+/// Resident memory of this process, bytes.
+fn memory() -> Result<u64, Box<dyn Error>> {
+    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    let pages: u64 = statm.split(' ').nth(1).unwrap_or("0").parse()?;
+    Ok(pages * 4_096)
 }
 
 /// CPU seconds of this thread so far.
