@@ -10,7 +10,7 @@
 //! | speak VRRP, ARP and ND | [`vrrp_socket`], [`arp`] |
 //! | start programs, and ourselves again | [`process`], [`inherited`], [`users`], [`daemon`] |
 //! | talk and share memory between our processes | [`channel`], [`memfd`] |
-//! | change what we may and how we are scheduled | [`caps`], [`sched`], [`limits`], [`netns`] |
+//! | change what we may and how we are scheduled | [`caps`], [`sched`], [`limits`], [`memory`], [`netns`] |
 //! | read and write kernel settings | [`sysctl`] |
 //! | wait for descriptors in a tokio runtime | [`readiness`] |
 //! | hear of other processes | [`proc_events`] |
@@ -28,6 +28,7 @@ pub mod inherited;
 pub mod limits;
 pub mod logging;
 pub mod memfd;
+pub mod memory;
 mod mmsg;
 pub mod netns;
 pub mod pidfile;

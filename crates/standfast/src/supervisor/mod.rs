@@ -303,6 +303,8 @@ impl Supervisor {
                  static and no virtual_server, or not wanted by the command line"
             );
         }
+        // The configuration's tree and model, which were needed to check it.
+        sys::memory::give_back();
         let mut ready: Vec<Ready> = Vec::new();
         loop {
             if self.start_due()

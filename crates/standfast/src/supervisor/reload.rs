@@ -67,6 +67,7 @@ impl Supervisor {
                 self.objection(&read).or_else(|| self.accept(read))
             }
         };
+        sys::memory::give_back();
         if let Some(reason) = refused {
             if self.roles.iter().any(Role::runs) {
                 // The roles log it and keep it for `standfast status`.
