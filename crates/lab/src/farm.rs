@@ -171,7 +171,7 @@ impl Farm {
         &self.others().reals[number - 1]
     }
 
-    /// Starts a daemon on the director; `program` is [`Subject::program`] or a copy of it.
+    /// Starts a daemon on the director.
     ///
     /// # Errors
     ///
@@ -184,7 +184,7 @@ impl Farm {
     ) -> Result<&Daemon, LabError> {
         self.daemon = None;
         self.director.write("/run/keepalived.conf", config)?;
-        let program = subject.program().to_string_lossy().into_owned();
+        let program = format!("/run/lab/{subject}");
         let words: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
         let daemon = Daemon::start(&self.director, subject, &program, &words, self.clock)?;
         Ok(self.daemon.insert(daemon))
@@ -281,7 +281,10 @@ fn workshop() -> Result<(TempDir, impl Fn(&str) -> Result<Namespace, LabError>),
     fs::set_permissions(base.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .map_err(io)?;
     let home: PathBuf = base.path().to_owned();
-    Ok((base, move |name: &str| Namespace::create(name, &home.join(name), &[])))
+    Ok((base, move |name: &str| {
+        let programs = if name == "director" { crate::topology::binds() } else { Vec::new() };
+        Namespace::create(name, &home.join(name), &programs)
+    }))
 }
 
 /// Addresses are usable at once, and packets for others are passed on.

@@ -14,8 +14,6 @@ mod cases;
 mod checks;
 mod drain;
 mod fifo;
-#[path = "../differential/heartbeat.rs"]
-mod heartbeat;
 mod play;
 mod reload;
 mod server;
@@ -29,7 +27,7 @@ mod transitions;
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
-use std::sync::{Arc, LazyLock, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -46,9 +44,6 @@ const SIZE: Size = Size { memory: 2048, processors: 2, limit: Duration::from_sec
 
 /// How many scenarios are played at a time.
 const THREADS: usize = 8;
-
-/// An emulated machine is late all the time; the scenarios' limits allow for less than this.
-const STANDSTILL: Duration = Duration::from_secs(15);
 
 /// How long the outer run waits for one result: the machine is ended before.
 const PATIENCE: Duration = Duration::from_secs(1300);
@@ -149,10 +144,10 @@ fn start() -> Journal<Told> {
         let words: Vec<String> = std::env::args().skip(1).collect();
         let mut last = Vec::new();
         let status = vm::again(SIZE, &words, |line| {
+            if std::env::var_os(NOTES).is_some() {
+                eprintln!("{line}");
+            }
             let Some(result) = line.strip_prefix(RESULT).and_then(read) else {
-                if std::env::var_os(NOTES).is_some() {
-                    eprintln!("{line}");
-                }
                 last.push(line.to_owned());
                 let surplus = last.len().saturating_sub(80);
                 last.drain(..surplus);
@@ -204,14 +199,13 @@ fn inner(mut arguments: Arguments) -> ExitCode {
         let text = info.payload_as_str().unwrap_or("panicked");
         COMPLAINT.set(format!("{place}: {text}"));
     }));
-    heartbeat::start();
     let mut trials = Vec::new();
     for (family, list) in scenarios() {
         for scenario in list {
             let name = format!("{family}::{}", scenario.name);
             trials.push(Trial::test(name.clone(), move || {
                 let begin = Instant::now();
-                let result = perform(&scenario);
+                let result = attempt(&scenario);
                 let took = begin.elapsed().as_secs_f64();
                 let failure = result.as_ref().err();
                 let line = json!({ "name": name, "failure": failure, "seconds": took });
@@ -231,25 +225,6 @@ thread_local! {
 /// What is played with.
 static SUBJECTS: LazyLock<(Option<Subject>, Option<Subject>)> =
     LazyLock::new(|| (Subject::keepalived(), Subject::standfast()));
-
-/// A failure counts when the machine served us meanwhile; otherwise the scenario is played again
-/// without others beside it.
-fn perform(scenario: &Scenario) -> Result<(), String> {
-    static STAGES: RwLock<()> = RwLock::new(());
-    let (begin, first) = {
-        let _beside_others = STAGES.read().unwrap_or_else(PoisonError::into_inner);
-        (Instant::now(), attempt(scenario))
-    };
-    let Err(failure) = first else { return Ok(()) };
-    let stall = heartbeat::stalled(begin);
-    if stall < STANDSTILL {
-        return Err(failure);
-    }
-    let _alone = STAGES.write().unwrap_or_else(PoisonError::into_inner);
-    attempt(scenario).map_err(|again| {
-        format!("{again}\n(once more, after the machine had stood still for {stall:?})")
-    })
-}
 
 /// Both programs play at the same time; then their notes are compared.
 fn attempt(scenario: &Scenario) -> Result<(), String> {

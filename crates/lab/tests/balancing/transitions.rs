@@ -83,7 +83,8 @@ impl Seen {
     fn note_sorted(&mut self, play: &mut Play, title: &str) {
         let table = play.table();
         play.note_all(&format!("table when {title}"), table);
-        let mut told = play.rest(|play| [play.fifo(), play.scripts()].concat());
+        let fifo = play.rest(Play::fifo);
+        let mut told = [play.called_about(fifo.len()), fifo].concat();
         told.sort();
         play.note_all("told, sorted", told);
         (self.fifo, self.scripts) = (play.fifo().len(), play.scripts().len());
@@ -93,13 +94,12 @@ impl Seen {
     fn note(&mut self, play: &mut Play, title: &str) {
         let table = play.table();
         play.note_all(&format!("table when {title}"), table);
-        // The scripts of this step are those that the lines of the FIFO speak of, and they may be
-        // slower than the FIFO; the next step's notes hold what came late, so wait for rest.
-        let calls = play.rest(Play::scripts);
+        let fifo = play.rest(Play::fifo);
+        // Each line of the FIFO has its script, which is slower.
+        let calls = play.called_about(fifo.len());
         let mut scripts: Vec<String> = calls[self.scripts.min(calls.len())..].to_vec();
         scripts.sort();
         self.scripts = calls.len();
-        let fifo = play.fifo();
         play.note_all("FIFO", fifo[self.fifo..].to_vec());
         self.fifo = fifo.len();
         play.note_all("scripts", scripts);
