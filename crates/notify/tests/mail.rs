@@ -367,11 +367,12 @@ fn who_is_refused_is_told_and_the_others_get_it() {
 
 #[test]
 fn a_server_that_was_away_gets_what_happened_meanwhile() {
-    // The port is free again as soon as the listener is dropped: nobody has connected to it.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // An address of its own: the port must stay free until its time comes.
+    let listener = TcpListener::bind("127.0.0.77:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let post = Post::start(config(address.port()));
+    let server = (address.ip().to_string(), address.port());
+    let post = Post::start(MailConfig { server, ..config(0) });
     post.mailer.send(alert("A"));
     let why = post.failed();
     assert!(why.contains("Connection refused"), "{why}");
