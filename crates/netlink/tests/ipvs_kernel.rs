@@ -14,7 +14,7 @@ use libtest_mimic::{Arguments, Trial};
 use netlink::ipvs::{
     Destination, DestinationState, FakeIpvs, Forwarding, Granularity, Ipvs, IpvsKernel as _,
     IpvsOptions, Persistence, Request, SchedulerFlags, Service, ServiceKey, SyncDaemon, SyncRole,
-    Table, Timeouts, Tunnel, TunnelChecksum,
+    Table, Timeouts, Tunnel, TunnelChecksum, plan_daemons,
 };
 use netlink::{Family, KernelError};
 use nix::errno::Errno;
@@ -377,6 +377,25 @@ fn daemons_start_and_stop() {
     let expected = [Some(Errno::EEXIST), None, Some(Errno::ESRCH), Some(Errno::ENODEV), None];
     assert_eq!(errnos(results), expected);
     assert_eq!(kernel.daemons().unwrap(), []);
+    // What the kernel makes of our settings is known: nothing is started twice.
+    for (group, max_len) in [
+        (None, None),
+        (None, Some(1000)),
+        (None, Some(9000)),
+        (Some("224.0.0.82".parse().unwrap()), Some(65_507)),
+        (Some("ff02::81".parse().unwrap()), None),
+        (Some("ff02::81".parse().unwrap()), Some(65_507)),
+    ] {
+        let wanted = [SyncRole::Master, SyncRole::Backup].map(|role| SyncDaemon {
+            group,
+            max_len,
+            ..SyncDaemon::new(role, "d0", 0)
+        });
+        done(&mut kernel, &plan_daemons(&[], &wanted));
+        let running = kernel.daemons().unwrap();
+        assert_eq!(plan_daemons(&running, &wanted), [], "{running:?}");
+        done(&mut kernel, &plan_daemons(&running, &[]));
+    }
 }
 
 fn refusals_have_their_number() {
@@ -580,8 +599,10 @@ fn a_thousand_services_with_ten_servers_each() {
     done(&mut kernel, &requests);
     println!("1,000 x 10 loaded in {:?}", start.elapsed());
     let start = Instant::now();
-    assert_eq!(kernel.table().unwrap(), wanted);
-    println!("1,000 x 10 read in {:?}", start.elapsed());
+    let read = kernel.table().unwrap();
+    assert_eq!(read, wanted);
+    assert_eq!(kernel.state().unwrap().into_iter().collect::<Table>(), read);
+    println!("1,000 x 10 read twice in {:?}", start.elapsed());
     let lines = saved();
     assert_eq!(lines.len(), 11_000);
     assert!(lines.contains(&"-a -t 198.18.3.231:80 -r 203.0.113.10:80 -m -w 1".to_owned()));

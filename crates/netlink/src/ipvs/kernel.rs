@@ -1,14 +1,15 @@
 //! The IPVS of the real kernel.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::socket::SockProtocol;
 
-use super::message::{self, Question};
+use super::message::{self, Depth, Question};
 use super::{
     DestinationState, Info, IpvsKernel, ModuleError, Request, ServiceKey, ServiceState, SyncDaemon,
-    Timeouts, load_module,
+    Table, Timeouts, load_module,
 };
 use crate::KernelError;
 use crate::codec::{
@@ -155,6 +156,33 @@ impl Ipvs {
     /// What the kernel says, or that it does not answer.
     pub fn info(&mut self) -> Result<Info, KernelError> {
         self.ask_one(Question::Info, message::parse_info)
+    }
+
+    fn read_services(&mut self, depth: Depth) -> Result<Vec<ServiceState>, KernelError> {
+        self.ask(Question::Services, |message| message::parse_service(message, depth))
+    }
+
+    fn read_destinations(
+        &mut self,
+        key: &ServiceKey,
+        depth: Depth,
+    ) -> Result<Vec<DestinationState>, KernelError> {
+        let read = |message: &Message<'_>| message::parse_destination(message, key, depth);
+        self.ask(Question::Destinations(key), read)
+    }
+
+    /// Settings alone, of the services that are wanted.
+    fn read_table(&mut self, wanted: impl Fn(&ServiceKey) -> bool) -> Result<Table, KernelError> {
+        let mut table = Table::new();
+        for ServiceState { key, service, .. } in self.read_services(Depth::Settings)? {
+            if wanted(&key) {
+                let entry = table.insert(key, service);
+                for state in self.read_destinations(&key, Depth::Settings)? {
+                    entry.insert(state.address, state.destination);
+                }
+            }
+        }
+        Ok(table)
     }
 
     /// Finds the number of the family; `false` when there is none.
@@ -390,11 +418,11 @@ impl IpvsKernel for Ipvs {
     }
 
     fn services(&mut self) -> Result<Vec<ServiceState>, KernelError> {
-        self.ask(Question::Services, message::parse_service)
+        self.read_services(Depth::Counters)
     }
 
     fn destinations(&mut self, key: &ServiceKey) -> Result<Vec<DestinationState>, KernelError> {
-        self.ask(Question::Destinations(key), |message| message::parse_destination(message, key))
+        self.read_destinations(key, Depth::Counters)
     }
 
     fn timeouts(&mut self) -> Result<Timeouts, KernelError> {
@@ -403,6 +431,14 @@ impl IpvsKernel for Ipvs {
 
     fn daemons(&mut self) -> Result<Vec<SyncDaemon>, KernelError> {
         self.ask(Question::Daemons, message::parse_daemon)
+    }
+
+    fn table(&mut self) -> Result<Table, KernelError> {
+        self.read_table(|_| true)
+    }
+
+    fn table_of(&mut self, keys: &BTreeSet<ServiceKey>) -> Result<Table, KernelError> {
+        self.read_table(|key| keys.contains(key))
     }
 }
 

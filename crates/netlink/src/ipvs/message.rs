@@ -166,8 +166,10 @@ pub enum Reply {
 #[must_use]
 pub fn decode(datagram: &[u8], service: &ServiceKey) -> Vec<Reply> {
     let read = |message: Message<'_>| match message.payload.first().copied()? {
-        cmd::NEW_SERVICE => parse_service(&message).map(Reply::Service),
-        cmd::NEW_DEST => parse_destination(&message, service).map(Reply::Destination),
+        cmd::NEW_SERVICE => parse_service(&message, Depth::Counters).map(Reply::Service),
+        cmd::NEW_DEST => {
+            parse_destination(&message, service, Depth::Counters).map(Reply::Destination)
+        }
         cmd::NEW_DAEMON => parse_daemon(&message).map(Reply::Daemon),
         cmd::SET_CONFIG => parse_config(&message).map(Reply::Timeouts),
         cmd::SET_INFO => parse_info(&message).map(Reply::Info),
@@ -454,9 +456,16 @@ fn find<'a>(message: &Message<'a>, command: u8, kind: u16) -> Option<Attribute<'
     attributes.find(|attribute| attribute.kind == kind)
 }
 
+/// Whether counters are read, too: they are most of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    Settings,
+    Counters,
+}
+
 /// Reads a service of a dump. None for one that cannot be ours: of a family or protocol that this
 /// crate does not know.
-pub(super) fn parse_service(message: &Message<'_>) -> Option<ServiceState> {
+pub(super) fn parse_service(message: &Message<'_>, depth: Depth) -> Option<ServiceState> {
     let mut family = None;
     let mut protocol = None;
     let (mut address, mut port, mut mark) = (None, 0, None);
@@ -475,6 +484,7 @@ pub(super) fn parse_service(message: &Message<'_>) -> Option<ServiceState> {
             svc::FLAGS => flags = attribute.u32()?,
             svc::TIMEOUT => timeout = attribute.u32()?,
             svc::NETMASK => netmask = *attribute.data.first_chunk::<4>()?,
+            svc::STATS | svc::STATS64 if depth == Depth::Settings => {}
             svc::STATS if !wide => counters = parse_counters(attribute.nested(), false),
             svc::STATS64 => {
                 wide = true;
@@ -511,6 +521,7 @@ pub(super) fn parse_service(message: &Message<'_>) -> Option<ServiceState> {
 pub(super) fn parse_destination(
     message: &Message<'_>,
     service: &ServiceKey,
+    depth: Depth,
 ) -> Option<DestinationState> {
     // Kernels before 3.18 do not tell the family: it is the service's.
     let mut family = service.family();
@@ -534,6 +545,7 @@ pub(super) fn parse_destination(
             dest::TUN_TYPE => tunnel = attribute.u8()?,
             dest::TUN_PORT => tunnel_port = big_endian(attribute.data)?,
             dest::TUN_FLAGS => tunnel_flags = attribute.u16()?,
+            dest::STATS | dest::STATS64 if depth == Depth::Settings => {}
             dest::STATS if !wide => counters = parse_counters(attribute.nested(), false),
             dest::STATS64 => {
                 wide = true;
