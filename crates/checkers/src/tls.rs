@@ -3,6 +3,9 @@
 //! As Keepalived does, a check looks at no certificate unless it is told to: a load balancer's
 //! concern is whether the server works. With `verify`, or with authorities configured, the
 //! certificate must be valid for `sni_name`, or else the virtual host, or else the address.
+//!
+//! rustls speaks TLS 1.2 and 1.3 with ephemeral keys and authenticated encryption. A server that
+//! knows nothing better than TLS 1.1, key exchange by RSA or CBC cannot be checked.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -4,12 +4,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A directory with an authority (`ca.pem`) and what it signed.
-pub(crate) struct Certificates(tempfile::TempDir);
+pub(crate) struct Certificates {
+    directory: PathBuf,
+    /// Removes it at the end, if it is ours.
+    _guard: Option<tempfile::TempDir>,
+}
 
 impl Certificates {
     /// `good` for www.example.com and 127.0.0.1; `expired` for the same; `client`.
     pub(crate) fn new() -> Self {
-        let this = Self(tempfile::tempdir().expect("a directory"));
+        let guard = tempfile::tempdir().expect("a directory");
+        let this = Self { directory: guard.path().to_owned(), _guard: Some(guard) };
         this.authority("ca");
         this.authority("other-ca");
         let names = "subjectAltName=DNS:www.example.com,IP:127.0.0.1";
@@ -19,8 +24,13 @@ impl Certificates {
         this
     }
 
+    /// Those that another process made.
+    pub(crate) fn at(directory: PathBuf) -> Self {
+        Self { directory, _guard: None }
+    }
+
     pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.directory.join(name)
     }
 
     fn authority(&self, name: &str) {
@@ -87,7 +97,7 @@ impl Certificates {
     }
 
     fn openssl(&self, args: &[&str]) {
-        run(self.0.path(), "openssl", args);
+        run(&self.directory, "openssl", args);
     }
 }
 

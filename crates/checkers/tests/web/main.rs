@@ -77,10 +77,15 @@ impl Get {
         self
     }
 
-    fn verified_by(mut self, ca: PathBuf) -> Self {
+    fn verified(mut self) -> Self {
         self.http.settings.verify = Setting::default_of(true);
-        self.http.settings.ca = Some(ca);
         self
+    }
+
+    fn verified_by(self, ca: PathBuf) -> Self {
+        let mut this = self.verified();
+        this.http.settings.ca = Some(ca);
+        this
     }
 
     fn orderly(mut self) -> Self {

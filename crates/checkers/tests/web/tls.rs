@@ -106,6 +106,42 @@ fn the_address_is_verified_if_there_is_no_name() {
     assert_eq!(says, "HTTP 200, 5 bytes");
 }
 
+/// Where the test within the next one finds its certificates.
+const CERTIFICATES: &str = "CERTIFICATES_OF_THE_TEST";
+
+#[test]
+fn the_system_s_authorities_are_trusted_if_no_others_are_given() {
+    let certificates = Certificates::new();
+    let verdict = |authorities: &str| {
+        let output = std::process::Command::new(std::env::current_exe().expect("ourselves"))
+            .args(["--exact", "--ignored", "--nocapture", "tls::within_the_system"])
+            .env("SSL_CERT_FILE", certificates.file(authorities))
+            .env_remove("SSL_CERT_DIR")
+            .env(CERTIFICATES, certificates.file(""))
+            .output()
+            .expect("a process");
+        let out = String::from_utf8_lossy(&output.stdout).into_owned();
+        out.lines().find_map(|line| Some(line.split_once("VERDICT ")?.1.to_owned())).expect(&out)
+    };
+    assert_eq!(verdict("ca.pem"), "HTTP 200, 5 bytes");
+    assert_eq!(verdict("other-ca.pem"), "TLS: invalid peer certificate: UnknownIssuer");
+    assert_eq!(
+        verdict("none.pem"),
+        "TLS: this system has no certificate authorities, and no `ca` is configured"
+    );
+}
+
+#[test]
+#[ignore = "the test above runs it, with other authorities of the system"]
+fn within_the_system() {
+    let directory = std::env::var_os(CERTIFICATES).expect("certificates");
+    let certificates = Certificates::at(directory.into());
+    let (to, server) = serve(&certificates, BOTH, true);
+    println!("VERDICT {}", get(to, "/").tls().verified().says());
+    // Without authorities nobody gets as far as the server.
+    drop(server);
+}
+
 #[test]
 fn versions() {
     let certificates = Certificates::new();
