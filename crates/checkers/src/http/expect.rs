@@ -139,7 +139,7 @@ impl<'a> Judge<'a> {
         Self {
             url,
             digest: url.digest.map(|_| Md5::new()),
-            framed: url.digest.map(|_| Md5::new()),
+            framed: None,
             text: url.regex.as_ref().map(|_| Vec::new()),
             head: 0,
             bytes: 0,
@@ -160,11 +160,11 @@ impl<'a> Judge<'a> {
                 }
                 self.keep(part);
             }
-            Piece::Framing(part) => {
-                if let Some(framed) = &mut self.framed {
-                    framed.update(part);
-                }
+            // The first chunk's framing comes before its data.
+            Piece::Framing(part) if self.digest.is_some() => {
+                self.framed.get_or_insert_default().update(part);
             }
+            Piece::Framing(_) => {}
         }
     }
 
@@ -199,12 +199,10 @@ impl<'a> Judge<'a> {
     /// # Errors
     /// It is not the body that is wanted.
     pub fn body(&mut self, end: End) -> Result<Option<Search>, HttpFailure> {
-        if let (Some(wanted), Some(came), Some(framed)) =
-            (self.url.digest, self.digest.take(), self.framed.take())
-        {
-            let (came, framed): ([u8; 16], [u8; 16]) =
-                (came.finalize().into(), framed.finalize().into());
-            if came != wanted && wanted != framed {
+        if let (Some(wanted), Some(came)) = (self.url.digest, self.digest.take()) {
+            let came: [u8; 16] = came.finalize().into();
+            let framed = self.framed.take().map(|framed| <[u8; 16]>::from(framed.finalize()));
+            if came != wanted && framed != Some(wanted) {
                 return Err(match end {
                     End::Complete => HttpFailure::Digest { came, wanted },
                     End::Cut { came, of } => HttpFailure::Cut { came, of },
