@@ -1,6 +1,7 @@
 //! What the core says is done: checks, look-ups, the kernel, and telling everybody who is to know.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use checkers::{Check, CheckSpec, Kind, Start, Surroundings};
 use notify::event::Notification;
@@ -12,6 +13,9 @@ use crate::balancer::{Balancer, Running, stamp};
 use crate::core::{CheckOrder, Event, Notice, Output};
 use crate::kernel::Outcome;
 use crate::role::now;
+
+/// How soon IPVS is opened again after its table could not be read.
+const REOPEN: Duration = Duration::from_secs(1);
 
 impl Balancer {
     /// Does everything that the core wants, and keeps its state.
@@ -122,7 +126,7 @@ impl Balancer {
                 problem: error.to_string(),
                 remedy: "look into the kernel's log (dmesg)".to_owned(),
             });
-            self.retry_later();
+            self.retry_in(REOPEN);
         }
     }
 

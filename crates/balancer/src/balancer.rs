@@ -36,7 +36,7 @@ use crate::store::Store;
 /// How often the kernel's table is compared with what we set there.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// How often IPVS is looked for while the kernel has none.
-const RETRY_EVERY: Duration = Duration::from_secs(30);
+pub(crate) const RETRY_EVERY: Duration = Duration::from_secs(30);
 /// How often connections of servers that are being drained are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 
@@ -347,9 +347,9 @@ impl Balancer {
         }
     }
 
-    /// When IPVS is looked for again.
-    pub(crate) fn retry_later(&mut self) {
-        self.retry_at = Some(now().mono + RETRY_EVERY);
+    /// IPVS is looked for again, without being asked, after this time.
+    pub(crate) fn retry_in(&mut self, wait: Duration) {
+        self.retry_at = Some(now().mono + wait);
     }
 }
 

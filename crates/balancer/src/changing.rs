@@ -232,12 +232,12 @@ impl Balancer {
             return;
         }
         self.stopping = true;
-        log::debug!("Stopping");
         let patience = self.model.global.child_wait_time.value;
         self.killed_at = Some(now().mono + patience);
         if !self.begun {
-            // The table was not touched yet, except by an earlier life.
-            self.begun = true;
+            // Nothing was done and nobody was told; what an earlier life left, `finish` sees to.
+            self.stopped = true;
+            return;
         }
         let keep = self.launch.options.keep_services;
         self.core.handle(Input::Stop { keep }, now());

@@ -13,7 +13,7 @@ use sys::channel::Incoming;
 use sys::signals::Signal;
 
 use crate::addresses::News;
-use crate::balancer::{Balancer, LOOK_EVERY, Opened, stamp};
+use crate::balancer::{Balancer, LOOK_EVERY, Opened, RETRY_EVERY, stamp};
 use crate::core::{Adjustment, CheckResult, Input};
 use crate::names::Resolution;
 use crate::role::now;
@@ -179,7 +179,7 @@ impl Balancer {
                     self.available_since = stamp;
                     self.problem = Some(unavailable);
                 }
-                self.retry_later();
+                self.retry_in(RETRY_EVERY);
                 Reply::Error(text)
             }
         };

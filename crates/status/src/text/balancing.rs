@@ -43,7 +43,7 @@ pub fn status(snapshot: &Balancing) -> String {
         );
     }
     for v in all {
-        attention(&mut out, v, snapshot.time);
+        attention(&mut out, v, snapshot);
     }
     for notice in &snapshot.notices {
         let _ = writeln!(out, "! {notice}");
@@ -87,7 +87,8 @@ fn problems(out: &mut String, snapshot: &Balancing) {
     }
 }
 
-fn attention(out: &mut String, v: &VirtualServer, now: Timestamp) {
+fn attention(out: &mut String, v: &VirtualServer, snapshot: &Balancing) {
+    let now = snapshot.time;
     if v.state == Health::Down {
         let cause = if v.cause.is_empty() { "quorum lost" } else { &v.cause };
         let _ = writeln!(out, "! {} is DOWN: {cause}", v.name);
@@ -98,7 +99,8 @@ fn attention(out: &mut String, v: &VirtualServer, now: Timestamp) {
     if v.suspended {
         let _ = writeln!(out, "  {}: its address is not here, its checks wait", v.name);
     }
-    for service in v.services.iter().filter(|s| !s.set) {
+    // Without IPVS that is said once, above.
+    for service in v.services.iter().filter(|s| !s.set && snapshot.ipvs.available) {
         let _ = writeln!(out, "! {}: the kernel does not have {}", v.name, service.text);
     }
     let mut down = v.real_servers.iter().filter(|r| r.state == Health::Down && r.order.is_none());
