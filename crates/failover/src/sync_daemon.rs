@@ -15,6 +15,8 @@ use netlink::ipvs::{Ipvs, IpvsKernel, OpenError, Request, SyncDaemon, SyncRole, 
 
 use crate::role::Role;
 
+/// When a daemon that runs is looked at again: somebody else may have stopped it.
+const LOOK: Duration = Duration::from_secs(30);
 /// When a kernel that refused is asked again.
 const RETRY: Duration = Duration::from_secs(5);
 /// When a kernel without IPVS is looked at again: each look starts a program that loads modules.
@@ -190,7 +192,7 @@ impl<K: IpvsKernel, O: FnMut() -> Result<K, OpenError>> Keeper<K, O> {
         }
     }
 
-    /// Makes it so; says when to try again if that failed.
+    /// Makes it so; says when to look again, if at all.
     fn establish(&mut self, wanted: Option<&SyncDaemon>) -> Option<Duration> {
         let mut kernel = match self.kernel.take() {
             Some(kernel) => kernel,
@@ -211,7 +213,7 @@ impl<K: IpvsKernel, O: FnMut() -> Result<K, OpenError>> Keeper<K, O> {
                 for request in done {
                     log::info!("lvs_sync_daemon: {request}");
                 }
-                None
+                wanted.map(|_| LOOK)
             }
             // With a new socket next time: the family may be another by then.
             Err(complaint) => {

@@ -94,10 +94,10 @@ fn it_sends_as_master_and_receives_otherwise() {
     let kernel = Shared::default();
     let mut keeper = Keeper::new(|| Ok(kernel.clone()));
     for role in [SyncRole::Backup, SyncRole::Master, SyncRole::Backup] {
-        assert_eq!(keeper.establish(Some(&daemon(role))), None);
+        assert_eq!(keeper.establish(Some(&daemon(role))), Some(LOOK));
         assert_eq!(kernel.roles(), [role]);
         let requests = kernel.0.borrow().counts().requests;
-        assert_eq!(keeper.establish(Some(&daemon(role))), None);
+        assert_eq!(keeper.establish(Some(&daemon(role))), Some(LOOK));
         assert_eq!(kernel.0.borrow().counts().requests, requests, "it runs undisturbed");
     }
     assert_eq!(keeper.establish(None), None);
@@ -120,6 +120,17 @@ fn what_an_earlier_life_left_is_taken_over() {
 }
 
 #[test]
+fn what_somebody_stopped_is_started_at_the_next_look() {
+    let kernel = Shared::default();
+    let mut keeper = Keeper::new(|| Ok(kernel.clone()));
+    let wanted = daemon(SyncRole::Backup);
+    assert_eq!(keeper.establish(Some(&wanted)), Some(LOOK));
+    kernel.clone().apply(&[Request::StopDaemon(SyncRole::Backup)]);
+    assert_eq!(keeper.establish(Some(&wanted)), Some(LOOK));
+    assert_eq!(kernel.roles(), [SyncRole::Backup]);
+}
+
+#[test]
 fn a_refusal_is_told_once_and_tried_again() {
     let kernel = Shared::default();
     kernel.0.borrow_mut().with_interfaces([]);
@@ -130,7 +141,7 @@ fn a_refusal_is_told_once_and_tried_again() {
                     hint: there is no interface eth0";
     assert_eq!(complaint, expected);
     kernel.0.borrow_mut().with_interfaces(["eth0"]);
-    assert_eq!(keeper.establish(Some(&daemon(SyncRole::Master))), None);
+    assert_eq!(keeper.establish(Some(&daemon(SyncRole::Master))), Some(LOOK));
     assert_eq!(keeper.complaint, None);
     assert_eq!(kernel.roles(), [SyncRole::Master]);
 }
