@@ -28,7 +28,7 @@ pub(crate) fn compose(config: &MailConfig, parcel: &Parcel, now: SystemTime) -> 
         ));
     }
     body.push('\n');
-    let body = Body::new(body);
+    let body = encode(&body);
     // A single alert happened at its time, however long the server was away.
     let date = if let [one] = parcel.alerts.as_slice() { one.at } else { now };
     let mut headers = Headers::new();
@@ -51,6 +51,19 @@ pub(crate) fn compose(config: &MailConfig, parcel: &Parcel, now: SystemTime) -> 
     message.extend_from_slice(b"\r\n");
     message.extend_from_slice(&body.into_vec());
     message
+}
+
+/// Plain text as it is wherever that is possible: `Body::new` encodes a line of 77 columns.
+fn encode(body: &str) -> Body {
+    let plain = |line: &str| {
+        line.len() <= LONGEST_LINE && line.chars().all(|c| c == ' ' || c.is_ascii_graphic())
+    };
+    if body.lines().all(plain) {
+        let lines: String = body.lines().map(|line| format!("{line}\r\n")).collect();
+        Body::dangerous_pre_encoded(lines.into_bytes(), ContentTransferEncoding::SevenBit)
+    } else {
+        Body::new(body.to_owned())
+    }
 }
 
 /// A header that stays in one line if it may: who looks for a subject looks at lines, and Keepalived
@@ -173,6 +186,16 @@ mod tests {
         let whole = text(&config(), vec![alert(&subject, "x", 0)], 0);
         assert!(whole.contains(&format!("\r\nSubject: [LVS_ONE] {subject}\r\n")), "{whole}");
         let endless = text(&config(), vec![alert(&"word ".repeat(500), "x", 0)], 0);
+        assert!(endless.lines().all(|line| line.len() <= LONGEST_LINE), "{endless}");
+    }
+
+    #[test]
+    fn a_long_line_of_the_body_is_left_alone() {
+        let line = format!("=> CHECK failed on service : {} <=", "a=b ".repeat(60));
+        let whole = text(&config(), vec![alert("A - DOWN", &line, 0)], 0);
+        assert!(whole.ends_with(&format!("\r\n\r\n{line}\r\n")), "{whole}");
+        assert!(!whole.contains("Content-"), "{whole}");
+        let endless = text(&config(), vec![alert("A - DOWN", &"a".repeat(5_000), 0)], 0);
         assert!(endless.lines().all(|line| line.len() <= LONGEST_LINE), "{endless}");
     }
 

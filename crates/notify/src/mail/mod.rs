@@ -115,7 +115,8 @@ impl MailReport {
     /// How important it is.
     pub fn level(&self) -> log::Level {
         match self {
-            Self::Delivered { .. } | Self::Stopped { unsent: 0 } => log::Level::Info,
+            Self::Delivered { .. } => log::Level::Info,
+            Self::Stopped { unsent: 0 } => log::Level::Debug,
             Self::Failed { .. } | Self::Deferred { .. } => log::Level::Warn,
             Self::Refused { .. }
             | Self::GivenUp { .. }
@@ -158,6 +159,7 @@ impl fmt::Display for MailReport {
             Self::Overflow { waiting } => {
                 write!(f, "{waiting} alerts wait to be mailed, more are not kept: the oldest go")
             }
+            Self::Stopped { unsent: 0 } => f.write_str("no alert is left to be mailed"),
             Self::Stopped { unsent } => write!(f, "{unsent} alert{} not mailed", plural(*unsent)),
         }
     }
