@@ -165,6 +165,17 @@ fn a_server_comes_back_when_its_failed_check_is_dropped_as_2_2_7() {
 }
 
 #[test]
+fn alpha_that_comes_and_goes_restarts_no_check() {
+    let mut world = World::new(&two(""));
+    world.down(A, 0);
+    let before: Vec<_> = world.checks.keys().copied().collect();
+    world.reload(&two("alpha"));
+    world.reload(&two(""));
+    assert_eq!(world.checks.keys().copied().collect::<Vec<_>>(), before);
+    assert_eq!(world.servers(), [format!("{B} 1")]);
+}
+
+#[test]
 fn a_moved_check_keeps_its_state() {
     let text = |checks: &str| vs(&rs_with(11, "", checks));
     let mut world = World::new(&text("TCP_CHECK {\n }\n PING_CHECK {\n }"));

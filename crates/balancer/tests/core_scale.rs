@@ -4,7 +4,7 @@
 mod core_support;
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use core_support::World;
 use standfast_balancer::core::{CheckResult, Core, Input, Now};
@@ -35,7 +35,6 @@ fn one_result_among_forty_thousand_servers_touches_one_service() {
     assert_eq!(world.kernel.len(), 4000);
     assert_eq!(world.checks.len(), 40_000);
     world.changed = 0;
-    let started = Instant::now();
     let results = 200;
     for n in 0..results {
         let id = *world.checks.keys().nth(n * 200).expect("there are enough");
@@ -46,9 +45,6 @@ fn one_result_among_forty_thousand_servers_touches_one_service() {
         assert_eq!(world.core.take_changes().len(), 1);
         assert_eq!(world.core.take_unsaved().len(), if n == 0 { 4000 } else { 1 });
     }
-    let each = started.elapsed() / u32::try_from(results).unwrap();
-    // Generous: a scan of everything would take tens of milliseconds in this build.
-    assert!(each < Duration::from_millis(10), "{each:?} for one result");
     let before = world.core.desired().clone();
     let plan = world.scripts.plan(&text);
     while world.core.poll_output().is_some() {}

@@ -161,8 +161,8 @@ impl Core {
         if running {
             self.tell_names(v, &changes);
         }
-        for &s in gone.iter().rev() {
-            self.remove_server(v, s, true);
+        for (before, s) in gone.iter().enumerate() {
+            self.remove_server(v, s - before, true);
         }
         let old = std::mem::take(&mut self.virtual_servers[v].servers);
         let mut old: HashMap<_, _> =

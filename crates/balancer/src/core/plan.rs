@@ -113,7 +113,8 @@ pub struct RsPlan {
     pub index: usize,
 }
 
-/// A check of a `real_server` block. A reload leaves a running check alone if this is equal.
+/// A check of a `real_server` block. A reload leaves a running check alone if nothing but `alpha`
+/// is another, which matters at the start only.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckPlan {
     /// What it does and when.
@@ -343,6 +344,22 @@ impl Plan {
             checks,
             index,
         }
+    }
+}
+
+impl CheckPlan {
+    /// Whether a check that runs by this plan need not be restarted to run by the other.
+    pub(super) fn runs_as(&self, other: &Self) -> bool {
+        let Checker { kind, schedule, connection, alpha: _, log_all_failures } = &self.checker;
+        let theirs = &other.checker;
+        *kind == theirs.kind
+            && *schedule == theirs.schedule
+            && *connection == theirs.connection
+            && *log_all_failures == theirs.log_all_failures
+            && self.virtualhost == other.virtualhost
+            && self.script == other.script
+            && self.file_weight == other.file_weight
+            && self.ssl == other.ssl
     }
 }
 

@@ -74,9 +74,11 @@ impl Core {
         let old = self.virtual_servers[v].plan.clone();
         let places: HashMap<&RsKey, usize> =
             new.servers.iter().enumerate().map(|(p, server)| (&server.key, p)).collect();
-        for s in (0..self.virtual_servers[v].servers.len()).rev() {
-            let server = &self.virtual_servers[v].servers[s];
-            if !places.contains_key(&old.servers[server.plan].key) {
+        let mut s = 0;
+        while let Some(server) = self.virtual_servers[v].servers.get(s) {
+            if places.contains_key(&old.servers[server.plan].key) {
+                s += 1;
+            } else {
                 self.tell_dropped(v, s);
                 self.remove_server(v, s, false);
             }
@@ -118,10 +120,13 @@ impl Core {
         let mut old = std::mem::take(&mut server.checks);
         let mut checks = Vec::with_capacity(wanted.len());
         for plan in wanted {
-            let same =
-                old.iter().position(|check| Arc::ptr_eq(&check.plan, &plan) || check.plan == plan);
+            let same = old.iter().position(|check| check.plan.runs_as(&plan));
             checks.push(match same {
-                Some(c) => old.remove(c),
+                Some(c) => {
+                    let mut check = old.remove(c);
+                    check.plan = plan;
+                    check
+                }
                 None => {
                     let mut check = self.start_check(v, address, plan, None);
                     check.up |= alive;
