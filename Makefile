@@ -5,10 +5,10 @@ SEEDS ?= 10000
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test fmt clippy unit simulation differential docs deny bench fuzz install
+.PHONY: help deps build demo test fmt clippy unit simulation differential balancing docs deny bench bench-balancing fuzz install
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## Install what building and testing need (Debian, Ubuntu), if it is missing
 	@tools/deps test
@@ -21,7 +21,7 @@ demo: ## See a failover with your own eyes: two nodes, a client, a switch, one m
 	$(CARGO) build --release --locked -p standfast
 	@target/release/standfast demo
 
-test: deps fmt clippy unit simulation differential docs deny ## Everything that CI runs
+test: deps fmt clippy unit simulation differential balancing docs deny ## Everything that CI runs
 
 fmt: ## Is everything formatted?
 	$(CARGO) fmt --all --check
@@ -40,6 +40,10 @@ differential: ## The same scenarios with Keepalived and with Standfast on either
 	$(CARGO) build --locked -p standfast
 	$(CARGO) test -p standfast-lab --test differential --locked
 
+balancing: ## The same servers, clients and failures with Keepalived and with Standfast, on IPVS
+	$(CARGO) build --locked -p standfast
+	$(CARGO) test -p standfast-lab --test balancing --locked
+
 docs: ## Build the documentation; warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
@@ -51,6 +55,11 @@ bench: ## Side by side with Keepalived, as ratios (minutes)
 	@tools/deps test
 	$(CARGO) build --release --locked -p standfast -p standfast-bench
 	target/release/standfast-bench
+
+bench-balancing: ## The same for load balancing, on a kernel with IPVS (minutes)
+	@tools/deps test
+	$(CARGO) build --release --locked -p standfast -p standfast-bench
+	tools/vm --if-needed --memory 3072 --limit 3600 -- target/release/standfast-bench balancing
 
 fuzz: ## Fuzz every parser of outside bytes for a minute each
 	@command -v cargo-fuzz >/dev/null || $(CARGO) install cargo-fuzz --locked

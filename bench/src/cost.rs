@@ -63,7 +63,7 @@ fn run_for(lab: &Lab, time: Duration) -> Result<(), LabError> {
 /// CPU time of a process with all its threads, in seconds.
 ///
 /// The scheduler's own account is in nanoseconds; utime and stime count in hundredths of seconds.
-fn cpu_time(pid: i32) -> f64 {
+pub(crate) fn cpu_time(pid: i32) -> f64 {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0.0 };
     tasks
         .flatten()
@@ -91,7 +91,7 @@ pub(crate) fn memory(subject: &Subject) -> Result<Vec<f64>, LabError> {
 }
 
 /// Proportional set size of a process, in bytes.
-fn pss(pid: i32) -> f64 {
+pub(crate) fn pss(pid: i32) -> f64 {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     text.lines()
         .find_map(|line| line.strip_prefix("Pss:"))

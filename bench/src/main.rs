@@ -1,6 +1,7 @@
 //! Standfast and Keepalived side by side, in one run, over the whole process tree. Prints what was
 //! reached, also where it falls short; asserts nothing.
 
+mod balancing;
 mod cost;
 mod outage;
 mod scale;
@@ -81,18 +82,56 @@ const MEASURES: &[Measure] = &[
     },
 ];
 
+/// Where the kernel has IPVS, when the first argument says `balancing`.
+const BALANCING: &[Measure] = &[
+    Measure {
+        name: "1000",
+        rows: &[
+            Row::new("1,000 x 10: start to the table", Unit::Time, Goal::Ratio(0.5)),
+            Row::new("1,000 x 10: reload, one changed", Unit::Time, Goal::Ratio(0.5)),
+            Row::new("1,000 x 10: memory per server", Unit::Bytes, Goal::Ratio(1.0)),
+        ],
+        run: balancing::thousand,
+    },
+    Measure {
+        name: "4000",
+        rows: &[
+            Row::new("4,000 x 10: start to the table", Unit::Time, Goal::Ratio(0.5)),
+            Row::new("4,000 x 10: reload, one changed", Unit::Time, Goal::Ratio(0.5)),
+            Row::new("4,000 x 10: memory per server", Unit::Bytes, Goal::Ratio(1.0)),
+        ],
+        run: balancing::four_thousand,
+    },
+    Measure {
+        name: "checks",
+        rows: &[
+            Row::new("CPU, 1,000 TCP checks, saturated", Unit::Time, Goal::Ratio(1.0)),
+            Row::new("checks a second, 5,000 wanted", Unit::Count, Goal::AtLeast(1.0)),
+            Row::new("CPU, 500 checks/s, 10 s", Unit::Time, Goal::Ratio(1.0)),
+            Row::new("500 checks/s: late by (p99)", Unit::Time, Goal::Ratio(1.0)),
+        ],
+        run: balancing::checks,
+    },
+];
+
 fn main() -> ExitCode {
     if let Err(error) = lab::enter() {
         eprintln!("bench: {error}");
         return ExitCode::FAILURE;
     }
-    let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let chosen: Vec<&Measure> = MEASURES
+    let mut wanted: Vec<String> = std::env::args().skip(1).collect();
+    let measures = if wanted.first().is_some_and(|word| word == "balancing") {
+        wanted.remove(0);
+        BALANCING
+    } else {
+        MEASURES
+    };
+    let chosen: Vec<&Measure> = measures
         .iter()
         .filter(|it| wanted.is_empty() || wanted.iter().any(|word| it.name.starts_with(word)))
         .collect();
     if chosen.is_empty() {
-        let names: Vec<&str> = MEASURES.iter().map(|it| it.name).collect();
+        let names: Vec<&str> = measures.iter().map(|it| it.name).collect();
         eprintln!("bench: choose from {}", names.join(", "));
         return ExitCode::FAILURE;
     }

@@ -27,6 +27,8 @@ pub(crate) enum Goal {
     Below(f64),
     /// At most this share of Keepalived's number.
     Ratio(f64),
+    /// At least this share of Keepalived's number.
+    AtLeast(f64),
 }
 
 impl Row {
@@ -47,6 +49,7 @@ pub(crate) fn line(row: &Row, theirs: Option<f64>, ours: Option<f64>) {
     };
     let (target, reached) = match row.goal {
         Goal::Below(limit) => (format!("<={}", text(limit, row.unit)), ours.map(|it| it <= limit)),
+        Goal::AtLeast(limit) => (format!(">={limit:.2}x"), share.map(|it| it >= limit)),
         Goal::Ratio(limit) => (format!("<={limit:.2}x"), share.map(|it| it <= limit)),
     };
     let verdict = match reached {
@@ -71,6 +74,7 @@ fn text(value: f64, unit: Unit) -> String {
         Unit::Time if value >= 0.1 => format!("{:.0}ms", value * 1e3),
         Unit::Time if value == (value * 1e3).round() / 1e3 => format!("{:.0}ms", value * 1e3),
         Unit::Time => format!("{:.2}ms", value * 1e3),
+        Unit::Bytes if value < 1e5 => format!("{value:.0}B"),
         Unit::Bytes => format!("{:.1}MB", value / 1e6),
         Unit::Count => format!("{value:.0}"),
     }

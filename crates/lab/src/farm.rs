@@ -13,7 +13,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -55,9 +55,10 @@ impl Farm {
     ///
     /// When the kernel refuses something or `ip` is missing.
     pub fn director_only() -> Result<Self, LabError> {
-        let (base, make) = workshop()?;
-        let director = make("director")?;
-        let vips = format!("link set lo up\naddr add {VIP}/32 dev lo\naddr add {VIP6}/128 dev lo\n");
+        let base = home()?;
+        let director = make(base.path(), "director")?;
+        let vips =
+            format!("link set lo up\naddr add {VIP}/32 dev lo\naddr add {VIP6}/128 dev lo\n");
         director.feed(&["ip", "-batch", "-"], &vips)?;
         Ok(Self { clock: Clock::start(), daemon: None, director, others: None, _base: base })
     }
@@ -68,7 +69,8 @@ impl Farm {
     ///
     /// As for [`Farm::director_only`].
     pub fn build(count: usize) -> Result<Self, LabError> {
-        let (base, make) = workshop()?;
+        let base = home()?;
+        let make = |name: &str| make(base.path(), name);
         let switch = make("switch")?;
         let director = make("director")?;
         let client = make("client")?;
@@ -89,7 +91,8 @@ impl Farm {
             for network in networks {
                 let port = format!("{}-{network}", machine.name());
                 let tid = machine.tid();
-                let _ = writeln!(wiring, "link add {port} type veth peer name {network} netns {tid}");
+                let _ =
+                    writeln!(wiring, "link add {port} type veth peer name {network} netns {tid}");
                 let _ = writeln!(wiring, "link set {port} master {network} up");
             }
         }
@@ -273,18 +276,20 @@ impl Farm {
     }
 }
 
-/// Where machines get their files, and what makes them.
-fn workshop() -> Result<(TempDir, impl Fn(&str) -> Result<Namespace, LabError>), LabError> {
+/// Where the machines have their files.
+fn home() -> Result<TempDir, LabError> {
     let io = |source| LabError::Io { what: "make a directory for the farm".into(), source };
     let base = tempfile::Builder::new().prefix("farm-").tempdir_in(FILES).map_err(io)?;
     // Script security looks at every directory of a script's path.
     fs::set_permissions(base.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .map_err(io)?;
-    let home: PathBuf = base.path().to_owned();
-    Ok((base, move |name: &str| {
-        let programs = if name == "director" { crate::topology::binds() } else { Vec::new() };
-        Namespace::create(name, &home.join(name), &programs)
-    }))
+    Ok(base)
+}
+
+/// A machine; the director finds the daemons' programs in `/run/lab`.
+fn make(home: &Path, name: &str) -> Result<Namespace, LabError> {
+    let programs = if name == "director" { crate::topology::binds() } else { Vec::new() };
+    Namespace::create(name, &home.join(name), &programs)
 }
 
 /// Addresses are usable at once, and packets for others are passed on.

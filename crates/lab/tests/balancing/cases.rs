@@ -40,18 +40,25 @@ pub(crate) fn all() -> Vec<Case> {
         cases.push(Case { name: name.to_owned(), steps });
     };
 
-    for scheduler in [
-        "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "mh", "dh", "fo", "ovf", "sed", "nq",
-    ] {
+    for scheduler in
+        ["rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "mh", "dh", "fo", "ovf", "sed", "nq"]
+    {
         let settings = format!("lb_algo {scheduler}\n  lb_kind NAT\n  protocol TCP");
         add(&format!("scheduler_{scheduler}"), vec![server(VS, &settings, &two())]);
     }
     // twos came with Linux 6.? and is not in every kernel; both programs must then do the same.
     add("scheduler_twos", vec![server(VS, "lb_algo twos\n  protocol TCP\n  lb_kind NAT", &two())]);
-    add("scheduler_unknown", vec![server(VS, "lb_algo wrong\n  protocol TCP\n  lb_kind NAT", &two())]);
+    add(
+        "scheduler_unknown",
+        vec![server(VS, "lb_algo wrong\n  protocol TCP\n  lb_kind NAT", &two())],
+    );
     add("all_defaults", vec![server(VS, "", &two())]);
     let flags = |algorithm: &str, flags: &str| {
-        server(VS, &format!("lb_algo {algorithm}\n  {flags}\n  lb_kind NAT\n  protocol TCP"), &two())
+        server(
+            VS,
+            &format!("lb_algo {algorithm}\n  {flags}\n  lb_kind NAT\n  protocol TCP"),
+            &two(),
+        )
     };
     add("flags_sh", vec![flags("sh", "sh-port\n  sh-fallback")]);
     add("flags_mh", vec![flags("mh", "mh-port\n  mh-fallback")]);
@@ -119,15 +126,22 @@ pub(crate) fn all() -> Vec<Case> {
     let grouped = |members: &str| group(members) + &server("group G", &tcp(""), &two());
     add("group_addresses", vec![grouped("  198.51.100.100 80\n  198.51.100.100 443\n")]);
     add("group_range", vec![grouped("  198.51.100.101-104 80\n")]);
-    add("group_range_ipv6", vec![
-        group("  2001:db8::100-103 80\n") + &server("group G", &tcp(""), &six),
-    ]);
+    add(
+        "group_range_ipv6",
+        vec![group("  2001:db8::100-103 80\n") + &server("group G", &tcp(""), &six)],
+    );
     add("group_marks", vec![grouped("  fwmark 7\n  fwmark 8\n")]);
-    add("group_mixture", vec![grouped("  198.51.100.100 80\n  198.51.100.110-111 81\n  fwmark 9\n")]);
-    add("group_other_ports", vec![
-        group("  198.51.100.100 80\n  198.51.100.101 81\n")
-            + &server("group G", &tcp(""), &real("203.0.113.11 8080", "")),
-    ]);
+    add(
+        "group_mixture",
+        vec![grouped("  198.51.100.100 80\n  198.51.100.110-111 81\n  fwmark 9\n")],
+    );
+    add(
+        "group_other_ports",
+        vec![
+            group("  198.51.100.100 80\n  198.51.100.101 81\n")
+                + &server("group G", &tcp(""), &real("203.0.113.11 8080", "")),
+        ],
+    );
 
     let sorry = tcp("sorry_server 203.0.113.99 80");
     add("sorry_server_waits", vec![server(VS, &sorry, &two())]);
@@ -148,68 +162,80 @@ pub(crate) fn all() -> Vec<Case> {
 
     let twice = two() + &real(R1, "weight 9");
     add("real_server_twice", vec![server(VS, &tcp(""), &twice)]);
-    add("virtual_server_twice", vec![
-        server(VS, &tcp(""), &real(R1, "")) + &server(VS, &tcp(""), &real(R2, "")),
-    ]);
+    add(
+        "virtual_server_twice",
+        vec![server(VS, &tcp(""), &real(R1, "")) + &server(VS, &tcp(""), &real(R2, ""))],
+    );
     let many = (1..=40).fold(String::new(), |mut text, number| {
         let address = format!("198.51.100.100 {}", 8000 + number);
         let _ = write!(text, "{}", server(&address, &tcp(""), &two()));
         text
     });
     add("forty_servers", vec![many]);
-    add("timeouts", vec![
-        "global_defs {\n  lvs_timeouts tcp 700 tcpfin 70 udp 170\n}\n".to_owned()
-            + &server(VS, &tcp(""), &two()),
-    ]);
+    add(
+        "timeouts",
+        vec![
+            "global_defs {\n  lvs_timeouts tcp 700 tcpfin 70 udp 170\n}\n".to_owned()
+                + &server(VS, &tcp(""), &two()),
+        ],
+    );
 
     // Reloads.
     let plain = server(VS, &tcp(""), &two());
     add("reload_same", vec![plain.clone(), plain.clone()]);
-    add("reload_adds_real_server", vec![
-        plain.clone(),
-        server(VS, &tcp(""), &(two() + &real("203.0.113.13 80", "weight 4"))),
-    ]);
+    add(
+        "reload_adds_real_server",
+        vec![plain.clone(), server(VS, &tcp(""), &(two() + &real("203.0.113.13 80", "weight 4")))],
+    );
     add("reload_removes_real_server", vec![plain.clone(), server(VS, &tcp(""), &real(R1, ""))]);
-    add("reload_changes_weight", vec![
-        plain.clone(),
-        server(VS, &tcp(""), &(real(R1, "weight 50") + &real(R2, "weight 0"))),
-        plain.clone(),
-    ]);
+    add(
+        "reload_changes_weight",
+        vec![
+            plain.clone(),
+            server(VS, &tcp(""), &(real(R1, "weight 50") + &real(R2, "weight 0"))),
+            plain.clone(),
+        ],
+    );
     add("reload_changes_scheduler", vec![plain.clone(), flags("wlc", ""), flags("sh", "sh-port")]);
     add("reload_changes_flags", vec![flags("sh", ""), flags("sh", "sh-port"), flags("sh", "")]);
-    add("reload_changes_persistence", vec![
-        plain.clone(),
-        server(VS, &tcp("persistence_timeout 90"), &two()),
-        server(VS, &tcp("persistence_timeout 30"), &two()),
-        plain.clone(),
-    ]);
-    add("reload_changes_method", vec![
-        plain.clone(),
-        server(VS, direct, &two()),
-        server(VS, "lb_algo rr\n  lvs_method TUN type gue port 6080\n  protocol TCP", &two()),
-    ]);
-    add("reload_adds_virtual_server", vec![
-        plain.clone(),
-        plain.clone() + &server("198.51.100.100 443", &tcp(""), &two()),
-        plain.clone(),
-    ]);
-    add("reload_changes_protocol", vec![
-        plain.clone(),
-        server(VS, "lb_algo rr\n  lb_kind NAT\n  protocol UDP", &two()),
-    ]);
-    add("reload_changes_port", vec![
-        plain.clone(),
-        server("198.51.100.100 81", &tcp(""), &two()),
-    ]);
-    add("reload_adds_sorry_server", vec![
-        plain.clone(),
-        server(VS, &sorry, &two()),
-        plain,
-    ]);
-    add("reload_adds_group_member", vec![
-        grouped("  198.51.100.100 80\n"),
-        grouped("  198.51.100.100 80\n  198.51.100.101 80\n"),
-    ]);
+    add(
+        "reload_changes_persistence",
+        vec![
+            plain.clone(),
+            server(VS, &tcp("persistence_timeout 90"), &two()),
+            server(VS, &tcp("persistence_timeout 30"), &two()),
+            plain.clone(),
+        ],
+    );
+    add(
+        "reload_changes_method",
+        vec![
+            plain.clone(),
+            server(VS, direct, &two()),
+            server(VS, "lb_algo rr\n  lvs_method TUN type gue port 6080\n  protocol TCP", &two()),
+        ],
+    );
+    add(
+        "reload_adds_virtual_server",
+        vec![
+            plain.clone(),
+            plain.clone() + &server("198.51.100.100 443", &tcp(""), &two()),
+            plain.clone(),
+        ],
+    );
+    add(
+        "reload_changes_protocol",
+        vec![plain.clone(), server(VS, "lb_algo rr\n  lb_kind NAT\n  protocol UDP", &two())],
+    );
+    add("reload_changes_port", vec![plain.clone(), server("198.51.100.100 81", &tcp(""), &two())]);
+    add("reload_adds_sorry_server", vec![plain.clone(), server(VS, &sorry, &two()), plain]);
+    add(
+        "reload_adds_group_member",
+        vec![
+            grouped("  198.51.100.100 80\n"),
+            grouped("  198.51.100.100 80\n  198.51.100.101 80\n"),
+        ],
+    );
     cases
 }
 

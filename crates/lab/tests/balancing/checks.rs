@@ -196,9 +196,8 @@ fn md5(play: &Play, text: &str) -> String {
 fn http_urls(play: &mut Play) {
     play.build(1);
     let (yes, no) = (http("200 OK", "fine"), http("500 Broken", ""));
-    let answers = |a: &[u8], b: &[u8]| {
-        Manner::AnswersPaths(vec![("/a", a.to_vec()), ("/b", b.to_vec())])
-    };
+    let answers =
+        |a: &[u8], b: &[u8]| Manner::AnswersPaths(vec![("/a", a.to_vec()), ("/b", b.to_vec())]);
     let server = Tcp::serve(play.farm().real(1), "0.0.0.0:80", answers(&yes, &no));
     let check = "HTTP_GET {\n url {\n path /a\n status_code 200\n }\n \
                  url {\n path /b\n status_code 500-599\n }\n connect_timeout 2\n retry 0\n }";
@@ -407,7 +406,8 @@ fn code(play: &Play, code: &str) {
 fn misc(play: &mut Play) {
     play.build(1);
     scripted(play, "0");
-    let check = "MISC_CHECK {\n misc_path \"/run/look.sh 'an argument'\"\n misc_timeout 2\n retry 0\n }";
+    let check =
+        "MISC_CHECK {\n misc_path \"/run/look.sh 'an argument'\"\n misc_timeout 2\n retry 0\n }";
     let mut watched = Watched::begin(play, "", check);
     watched.returns(play, "0");
     for bad in ["1", "2", "77", "hang"] {
@@ -422,7 +422,8 @@ fn misc(play: &mut Play) {
 fn misc_dynamic(play: &mut Play) {
     play.build(1);
     scripted(play, "0");
-    let check = "MISC_CHECK {\n misc_path /run/look.sh\n misc_timeout 2\n misc_dynamic\n retry 0\n }";
+    let check =
+        "MISC_CHECK {\n misc_path /run/look.sh\n misc_timeout 2\n misc_dynamic\n retry 0\n }";
     let mut watched = Watched::begin(play, "", check);
     watched.returns(play, "0");
     for (status, weight) in [("12", 10), ("2", 0), ("255", 253), ("0", 9)] {
@@ -514,8 +515,7 @@ fn elsewhere(play: &mut Play) {
 
 fn explained(play: &mut Play) {
     play.build(1);
-    let server =
-        Tcp::serve(play.farm().real(1), "0.0.0.0:80", Manner::Answers(http("200 OK", "")));
+    let server = Tcp::serve(play.farm().real(1), "0.0.0.0:80", Manner::Answers(http("200 OK", "")));
     let check = "HTTP_GET {\n url {\n path /\n }\n connect_timeout 2\n retry 0\n }";
     let mut watched = Watched::begin(play, "", check);
     watched.returns(play, "200");

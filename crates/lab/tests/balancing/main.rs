@@ -26,7 +26,7 @@ mod transitions;
 
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -104,7 +104,9 @@ fn main() -> ExitCode {
     // Without ours nothing is compared: that must be wanted.
     let left_out = std::env::var("STANDFAST_BIN").is_ok_and(|value| value == "none");
     if Subject::standfast().is_none() && !left_out {
-        eprintln!("balancing: there is no standfast in the target directory: cargo build -p standfast");
+        eprintln!(
+            "balancing: there is no standfast in the target directory: cargo build -p standfast"
+        );
         return ExitCode::FAILURE;
     }
     let arguments = Arguments::from_args();
@@ -189,6 +191,7 @@ fn await_result(results: &Journal<Told>, wanted: &str) -> Result<(), Failed> {
 
 /// Plays the scenarios and prints a line for each result.
 fn inner(mut arguments: Arguments) -> ExitCode {
+    load_modules();
     if let Err(error) = standfast_lab::enter() {
         eprintln!("balancing: {error}");
         return ExitCode::FAILURE;
@@ -216,6 +219,42 @@ fn inner(mut arguments: Arguments) -> ExitCode {
     }
     libtest_mimic::run(&arguments, trials).exit_code()
 }
+
+/// Once and before anybody waits for them. What this kernel has not, it has not: the scenarios
+/// see it.
+fn load_modules() {
+    if standfast_lab::enclosed() {
+        return;
+    }
+    for module in MODULES {
+        let _ = Command::new("modprobe").args(["-q", module]).status();
+    }
+}
+
+const MODULES: &[&str] = &[
+    "veth",
+    "bridge",
+    "ipip",
+    "ip_gre",
+    "fou",
+    "nf_tables",
+    "ip_vs",
+    "ip_vs_rr",
+    "ip_vs_wrr",
+    "ip_vs_lc",
+    "ip_vs_wlc",
+    "ip_vs_lblc",
+    "ip_vs_lblcr",
+    "ip_vs_sh",
+    "ip_vs_mh",
+    "ip_vs_dh",
+    "ip_vs_fo",
+    "ip_vs_ovf",
+    "ip_vs_sed",
+    "ip_vs_nq",
+    "ip_vs_twos",
+    "ip_vs_pe_sip",
+];
 
 thread_local! {
     /// What the scenario of this thread panicked with.
@@ -276,21 +315,19 @@ fn differences(theirs: &[String], ours: &[String]) -> String {
     }
     let (mut left, mut right, mut text) = (0, 0, String::new());
     while left < theirs.len() || right < ours.len() {
-        let (sign, line) = if left < theirs.len()
-            && right < ours.len()
-            && theirs[left] == ours[right]
-        {
-            (left, right) = (left + 1, right + 1);
-            (' ', &ours[right - 1])
-        } else if right == ours.len()
-            || (left < theirs.len() && common[left + 1][right] >= common[left][right + 1])
-        {
-            left += 1;
-            ('-', &theirs[left - 1])
-        } else {
-            right += 1;
-            ('+', &ours[right - 1])
-        };
+        let (sign, line) =
+            if left < theirs.len() && right < ours.len() && theirs[left] == ours[right] {
+                (left, right) = (left + 1, right + 1);
+                (' ', &ours[right - 1])
+            } else if right == ours.len()
+                || (left < theirs.len() && common[left + 1][right] >= common[left][right + 1])
+            {
+                left += 1;
+                ('-', &theirs[left - 1])
+            } else {
+                right += 1;
+                ('+', &ours[right - 1])
+            };
         text += &format!("  {sign} {line}\n");
     }
     text

@@ -10,7 +10,7 @@ use standfast_lab::subject::Subject;
 use crate::fifo::Fifo;
 
 /// How long anything may take: the machine is emulated and other scenarios run beside.
-pub(crate) const LIMIT: Duration = Duration::from_secs(40);
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 
 /// Between two looks at something that nobody announces.
 const PAUSE: Duration = Duration::from_millis(25);
@@ -23,7 +23,8 @@ pub(crate) const REST: Duration = Duration::from_millis(600);
 pub(crate) const QUIET: Duration = Duration::from_millis(2500);
 
 /// The FIFO and the scripts of all scenarios; `script_user` keeps both programs content.
-pub(crate) const GLOBAL: &str = "global_defs {\n  script_user root\n  lvs_notify_fifo /run/fifo\n}\n";
+pub(crate) const GLOBAL: &str =
+    "global_defs {\n  script_user root\n  lvs_notify_fifo /run/fifo\n}\n";
 
 /// A program that is given a configuration, and what became of it.
 pub(crate) struct Play {
@@ -36,15 +37,6 @@ pub(crate) struct Play {
 impl Play {
     pub(crate) fn new(subject: &Subject) -> Self {
         Self { subject: subject.clone(), fifo: None, farm: None, notes: Vec::new() }
-    }
-
-    /// Ours, not Keepalived.
-    pub(crate) fn standfast(&self) -> bool {
-        self.subject.is_standfast()
-    }
-
-    pub(crate) fn subject(&self) -> &Subject {
-        &self.subject
     }
 
     /// Only a director.
@@ -121,7 +113,11 @@ impl Play {
 
     /// Waits until the table is as `wanted` says.
     #[track_caller]
-    pub(crate) fn table_until(&self, what: &str, wanted: impl Fn(&[String]) -> bool) -> Vec<String> {
+    pub(crate) fn table_until(
+        &self,
+        what: &str,
+        wanted: impl Fn(&[String]) -> bool,
+    ) -> Vec<String> {
         let deadline = Instant::now() + LIMIT;
         let (mut seen, mut last) = (None, Vec::new());
         loop {
@@ -191,7 +187,7 @@ impl Play {
 
     /// The calls of notify scripts once there are `count` of them, or after some patience.
     pub(crate) fn called_about(&self, count: usize) -> Vec<String> {
-        let deadline = Instant::now() + LIMIT / 8;
+        let deadline = Instant::now() + LIMIT / 10;
         while self.scripts().len() < count && Instant::now() < deadline {
             thread::sleep(PAUSE);
         }
@@ -232,6 +228,17 @@ impl Play {
     #[track_caller]
     pub(crate) fn run(&self, line: &str) -> String {
         self.farm().director().command(line).expect("the command")
+    }
+
+    /// Runs a command of ours on the director: `server list`.
+    #[track_caller]
+    pub(crate) fn command(&self, words: &str) -> String {
+        self.run(&format!("/run/lab/standfast {words}"))
+    }
+
+    /// As [`Play::command`], when it may fail.
+    pub(crate) fn try_command(&self, words: &str) -> Option<String> {
+        self.farm().director().command(&format!("/run/lab/standfast {words}")).ok()
     }
 
     /// Lets time pass, for what must not happen.

@@ -81,10 +81,8 @@ impl Tcp {
 impl Drop for Tcp {
     fn drop(&mut self) {
         // Wakes the thread; accept() then fails.
-        let _ = nix::sys::socket::shutdown(
-            self.listener.as_raw_fd(),
-            nix::sys::socket::Shutdown::Both,
-        );
+        let _ =
+            nix::sys::socket::shutdown(self.listener.as_raw_fd(), nix::sys::socket::Shutdown::Both);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -99,15 +97,17 @@ fn behave(mut stream: TcpStream, manner: &Manner) {
     // Whatever the client does to us: the connection just ends.
     let _ = match manner {
         Manner::Says(words) => stream.write_all(words),
-        Manner::Greets(name) => {
-            stream.write_all(name.as_bytes()).and_then(|()| stream.read_to_end(&mut Vec::new())).map(drop)
-        }
+        Manner::Greets(name) => stream
+            .write_all(name.as_bytes())
+            .and_then(|()| stream.read_to_end(&mut Vec::new()))
+            .map(drop),
         Manner::Answers(answer) => {
             head(&mut stream).and_then(|_| stream.write_all(answer)).map(|()| finish(&mut stream))
         }
         Manner::AnswersPaths(answers) => head(&mut stream).and_then(|request| {
             let answer = answers.iter().find(|(path, _)| request.contains(&format!(" {path} ")));
-            stream.write_all(answer.map_or(&b"HTTP/1.0 404 Not Found\r\n\r\n"[..], |(_, it)| it))?;
+            stream
+                .write_all(answer.map_or(&b"HTTP/1.0 404 Not Found\r\n\r\n"[..], |(_, it)| it))?;
             finish(&mut stream);
             Ok(())
         }),

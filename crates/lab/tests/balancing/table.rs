@@ -61,7 +61,8 @@ const SENTINEL: &str = "-f 990";
 fn settle(play: &Play, index: usize) {
     let mark = format!("FWM {:08X} ", MARKS + index);
     let complete = |lines: &[String]| {
-        let marks: Vec<&String> = lines.iter().filter(|line| line.starts_with("FWM 000182")).collect();
+        let marks: Vec<&String> =
+            lines.iter().filter(|line| line.starts_with("FWM 000182")).collect();
         matches!(marks.as_slice(), [only] if only.starts_with(&mark))
             && lines.iter().any(|line| line.starts_with("-> CB0071FE:"))
     };

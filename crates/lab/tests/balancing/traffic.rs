@@ -185,11 +185,9 @@ fn nat(play: &mut Play) {
         let names: Vec<String> = (0..4).map(|_| ask(play, &to, None)).collect();
         assert_eq!(tally(&names), "r1 x2 r2 x2", "{to}");
     }
-    let persistent: Vec<String> =
-        (0..4).map(|_| ask(play, &format!("{VIP}:81"), None)).collect();
+    let persistent: Vec<String> = (0..4).map(|_| ask(play, &format!("{VIP}:81"), None)).collect();
     assert!(persistent.iter().all(|name| *name == persistent[0]), "{persistent:?}");
-    let datagrams: Vec<String> =
-        (0..4).map(|_| ask_udp(play, &format!("{VIP}:53"))).collect();
+    let datagrams: Vec<String> = (0..4).map(|_| ask_udp(play, &format!("{VIP}:53"))).collect();
     assert_eq!(tally(&datagrams), "r1 x2 r2 x2", "UDP");
     play.stop();
 }
@@ -209,12 +207,9 @@ fn direct(play: &mut Play) {
         ("TUN type gue port 6080", 8003),
         ("TUN type gre", 8004),
     ];
-    let servers: Vec<Tcp> =
-        ways.iter().flat_map(|(_, port)| greeters(play, 2, *port)).collect();
+    let servers: Vec<Tcp> = ways.iter().flat_map(|(_, port)| greeters(play, 2, *port)).collect();
     let _datagrams: Vec<Udp> = (1..=2)
-        .map(|number| {
-            Udp::serve(play.farm().real(number), &format!("{VIP}:53"), who_udp(number))
-        })
+        .map(|number| Udp::serve(play.farm().real(number), &format!("{VIP}:53"), who_udp(number)))
         .collect();
     let mut text = String::new();
     for (method, port) in ways {

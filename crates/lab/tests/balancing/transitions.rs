@@ -115,7 +115,9 @@ fn rise_and_fall(play: &mut Play, settings: &str, each: &str) {
     let mut seen = Seen::default();
     let mut servers: Vec<Option<Tcp>> = (1..=3).map(|number| Some(serve(play, number))).collect();
     play.start(&text(settings, each));
-    play.table_until("all three", |lines| lines.iter().filter(|it| it.starts_with("-a")).count() >= 3);
+    play.table_until("all three", |lines| {
+        lines.iter().filter(|it| it.starts_with("-a")).count() >= 3
+    });
     // Each was looked at: what happens at the start has happened.
     play.until("checks", || {
         servers.iter().flatten().all(|server| server.count() >= 2).then_some(())
@@ -127,7 +129,8 @@ fn rise_and_fall(play: &mut Play, settings: &str, each: &str) {
         seen.note(play, "all are up");
     }
     let rs = |number: usize| format!("RS [203.0.113.1{number}]:tcp:80");
-    let ups = play.fifo().iter().filter(|line| line.starts_with("RS ") && line.ends_with("UP")).count();
+    let ups =
+        play.fifo().iter().filter(|line| line.starts_with("RS ") && line.ends_with("UP")).count();
     for number in [2, 1, 3] {
         servers[number - 1] = None;
         play.told(&format!("{} [198.51.100.100]:tcp:80 DOWN", rs(number)), 1);
