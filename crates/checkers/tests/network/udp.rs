@@ -8,10 +8,11 @@ use config::model::checker::UdpReply;
 use standfast_checkers::udp::Udp;
 use standfast_checkers::{Detail, Kind, Start, Target};
 
-use crate::{Test, Watched, address, ip, nft, often, run};
+use crate::{PATIENCE, Test, Watched, address, ip, nft, often, run};
 
 pub(crate) const TESTS: &[Test] = &[
     ("udp_without_reply_is_up_unless_refused", up_unless_refused),
+    ("udp_without_reply_is_up_at_once_when_answered", up_when_answered),
     ("udp_sends_the_filler_or_the_payload", payloads),
     ("udp_wants_its_reply", wants_its_reply),
     ("udp_is_down_when_nobody_replies", nobody_replies),
@@ -22,8 +23,18 @@ pub(crate) const TESTS: &[Test] = &[
 
 const SERVER: &str = "127.0.0.1:8000";
 
+/// Waits 0.2 s: long enough for what must not come.
 fn udp(payload: Option<&[u8]>, reply: Option<UdpReply>) -> Kind {
-    let target = Target { timeout: Duration::from_millis(200), ..Target::new(address(SERVER)) };
+    within(Duration::from_millis(200), payload, reply)
+}
+
+/// Waits as long as a test does: for replies of a server that may be late on a busy machine.
+fn patient(reply: Option<UdpReply>) -> Kind {
+    within(PATIENCE, None, reply)
+}
+
+fn within(timeout: Duration, payload: Option<&[u8]>, reply: Option<UdpReply>) -> Kind {
+    let target = Target { timeout, ..Target::new(address(SERVER)) };
     Kind::Udp(Box::new(Udp { payload: payload.map(<[u8]>::to_vec), reply, target }))
 }
 
@@ -56,7 +67,15 @@ fn up_unless_refused() {
         assert_eq!(check.up().await.detail, Detail::NotRefused);
         drop(socket);
         assert_eq!(check.down().await, "connection refused by 127.0.0.1:8000");
-        server(&[b"anything"]);
+        server(&[]);
+        assert_eq!(check.up().await.detail, Detail::NotRefused);
+    });
+}
+
+fn up_when_answered() {
+    server(&[b"anything"]);
+    run(async {
+        let mut check = Watched::new(patient(None), often());
         assert_eq!(check.up().await.detail, Detail::Answered);
     });
 }
@@ -77,7 +96,7 @@ fn payloads() {
 fn wants_its_reply() {
     server(&[b"aXc", b"aYcde", b"abcdef", b"abc", b"ab", b"abc", b"abd", b"abc", b""]);
     run(async {
-        let mut check = Watched::new(udp(None, abc()), often());
+        let mut check = Watched::new(patient(abc()), often());
         assert_eq!(check.up().await.detail, Detail::Replied(3));
         assert_eq!(
             check.down().await,
