@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use checkers::{CheckId, Checkers, Environment};
-use config::model::Model;
+use config::model::Global;
 use netlink::MonitorOptions;
 use notify::Worker;
 use notify::api::Api;
@@ -46,7 +46,7 @@ pub(crate) type Opened = Result<BoxedIpvs, Unavailable>;
 /// The running role.
 pub(crate) struct Balancer {
     pub(crate) launch: Launch,
-    pub(crate) model: Model,
+    pub(crate) global: Global,
     pub(crate) core: Core,
     pub(crate) scripts: Scripts,
     pub(crate) kernel: Kernel,
@@ -92,6 +92,8 @@ pub(crate) struct Balancer {
     pub(crate) look_at: Option<Duration>,
     pub(crate) retry_at: Option<Duration>,
     pub(crate) count_at: Option<Duration>,
+    /// When memory that a large answer has needed goes back to the kernel.
+    pub(crate) trim_at: Option<Duration>,
     /// When the supervisor's patience with a stop ends.
     pub(crate) killed_at: Option<Duration>,
     /// The supervisor has closed the channel.
@@ -117,7 +119,7 @@ impl Balancer {
         let (events, results) = unbounded_channel();
         let (answers, resolutions) = unbounded_channel();
         let (opened, openings) = unbounded_channel();
-        let seed = role.model.global.random_seed.map(u64::from);
+        let seed = role.global.random_seed.map(u64::from);
         let stamp = stamp(now());
         let mut balancer = Self {
             checkers: Checkers::new(events, Environment { seed }),
@@ -147,12 +149,13 @@ impl Balancer {
             look_at: None,
             retry_at: None,
             count_at: None,
+            trim_at: None,
             killed_at: None,
             orphaned: false,
             stopping: false,
             stopped: false,
             launch: role.launch,
-            model: role.model,
+            global: role.global,
             core: role.core,
             scripts: role.scripts,
             kernel: role.kernel,
@@ -188,8 +191,9 @@ impl Balancer {
         }
         balancer.fit();
         // After the other threads have started: they are ordinary ones.
-        crate::tuning::apply(&balancer.model);
+        crate::tuning::apply(&balancer.global);
         balancer.watch_addresses();
+        sys::memory::give_back();
         Ok(balancer)
     }
 
@@ -201,7 +205,7 @@ impl Balancer {
 
     /// Starts, changes or ends mail as the configuration says.
     pub(crate) fn start_mailer(&mut self) {
-        match (MailConfig::of(&self.model.global), &self.mailer) {
+        match (MailConfig::of(&self.global), &self.mailer) {
             (Some(config), Some(mailer)) => mailer.reload(config),
             (Some(config), None) => match Mailer::start(config, self.ring()) {
                 Ok(mailer) => self.mailer = Some(mailer),
@@ -221,7 +225,7 @@ impl Balancer {
         if !wanted || self.addresses.is_some() {
             return;
         }
-        let buffer = &self.model.global.buffers.lvs_monitor;
+        let buffer = &self.global.buffers.lvs_monitor;
         let options = MonitorOptions {
             receive_buffer: buffer.size.map(|size| size as usize),
             force: buffer.size.is_none() || buffer.force,
@@ -298,8 +302,9 @@ impl Balancer {
     }
 
     fn poll_timeout(&self) -> Option<Duration> {
-        let times = [self.look_at, self.retry_at, self.count_at, self.core.poll_timeout()];
-        times.into_iter().flatten().min()
+        let own = [self.look_at, self.retry_at, self.count_at, self.trim_at];
+        let times = own.into_iter().chain([self.core.poll_timeout()]);
+        times.flatten().min()
     }
 
     fn timers(&mut self) {
@@ -314,6 +319,10 @@ impl Balancer {
         if self.look_at.is_some_and(|at| at <= now.mono) {
             self.look_at = Some(now.mono + LOOK_EVERY);
             self.look();
+        }
+        if self.trim_at.is_some_and(|at| at <= now.mono) {
+            self.trim_at = None;
+            sys::memory::give_back();
         }
         if self.count_at.is_some_and(|at| at <= now.mono) {
             self.count_at = None;

@@ -51,15 +51,15 @@ impl Balancer {
         let file = file.ok_or("no configuration came with the order")?;
         let bytes = sys::memfd::read_all(&file, MAX_BUNDLE).map_err(|e| e.to_string())?;
         let bundle: config::Bundle = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
-        let Configuration { model, plan, worker, notices } = read(&bundle, &mut self.scripts);
+        let Configuration { global, plan, worker, notices } = read(&bundle, &mut self.scripts);
         for notice in notices.iter().filter(|notice| !self.notices.contains(notice)) {
             log::warn!("{notice}");
         }
         let had_daemons = !self.wanted_daemons().is_empty();
-        let timeouts_before = self.model.global.lvs.clone();
+        let timeouts_before = self.global.lvs.clone();
         self.notices = notices;
-        self.model = model;
-        self.launch.bundle = bundle;
+        self.global = global;
+        self.launch.bundle.path = bundle.path;
         self.launch.generation = generation;
         self.config_time = stamp(now());
         self.reload_refused = None;
@@ -72,7 +72,7 @@ impl Balancer {
         self.fit();
         self.watch_addresses();
         self.carry_out();
-        let lvs = &self.model.global.lvs;
+        let lvs = &self.global.lvs;
         let timeouts = |lvs: &config::model::global::GlobalLvs| {
             (lvs.timeout_tcp, lvs.timeout_tcp_fin, lvs.timeout_udp)
         };
@@ -84,6 +84,7 @@ impl Balancer {
             self.open_ipvs(true);
         }
         self.count_again();
+        sys::memory::give_back();
         Ok(())
     }
 
@@ -232,7 +233,7 @@ impl Balancer {
             return;
         }
         self.stopping = true;
-        let patience = self.model.global.child_wait_time.value;
+        let patience = self.global.child_wait_time.value;
         self.killed_at = Some(now().mono + patience);
         if !self.begun {
             // Nothing was done and nobody was told; what an earlier life left, `finish` sees to.
@@ -254,7 +255,7 @@ impl Balancer {
                     self.tell_outcome(outcome);
                 }
             }
-            if self.model.global.lvs.flush_on_stop == Some(FlushOnStop::All) {
+            if self.global.lvs.flush_on_stop == Some(FlushOnStop::All) {
                 let outcome = self.kernel.flush();
                 self.tell_outcome(outcome);
             }

@@ -202,7 +202,7 @@ impl Balancer {
     /// Brings the table that was just opened to what is wanted.
     fn use_ipvs(&mut self) {
         let first = !std::mem::replace(&mut self.was_open, true);
-        let lvs = &self.model.global.lvs;
+        let lvs = &self.global.lvs;
         let flush = lvs.flush;
         if first && !self.resumed && flush {
             let outcome = self.kernel.flush();
@@ -221,7 +221,7 @@ impl Balancer {
 
     /// `lvs_timeouts`.
     pub(crate) fn set_timeouts(&mut self) {
-        let lvs = &self.model.global.lvs;
+        let lvs = &self.global.lvs;
         let seconds = |time: Option<std::time::Duration>| {
             time.map_or(0, |time| u32::try_from(time.as_secs()).unwrap_or(u32::MAX))
         };
@@ -247,7 +247,7 @@ impl Balancer {
     }
 
     pub(crate) fn wanted_daemons(&self) -> Vec<SyncDaemon> {
-        let Some(wanted) = &self.model.global.vrrp.lvs_sync_daemon else { return Vec::new() };
+        let Some(wanted) = &self.global.vrrp.lvs_sync_daemon else { return Vec::new() };
         if wanted.instance.is_some() {
             return Vec::new();
         }

@@ -18,9 +18,17 @@ use crate::core::{CheckPlan, Details, VsPlan};
 use crate::kernel::{Kernel, role_word};
 use crate::role::now;
 
+/// Real servers whose picture takes memory worth giving back.
+const LARGE: usize = 1000;
+
 impl Balancer {
     /// Everything that clients may know; of the virtual servers all, or those of these names.
     pub(crate) fn snapshot(&mut self, only: Option<&BTreeSet<String>>) -> Balancing {
+        self.picture(only, false)
+    }
+
+    /// The same; with `settings` also what only the dump file prints of checks.
+    fn picture(&mut self, only: Option<&BTreeSet<String>>, settings: bool) -> Balancing {
         let wanted = |name: &str| only.is_none_or(|only| only.contains(name));
         let keys: BTreeSet<ServiceKey> = self
             .core
@@ -46,9 +54,15 @@ impl Balancer {
             now: Instant::now(),
             time: stamp(now()),
             wanted: &wanted,
+            settings,
         };
         let mut virtual_servers = self.core.snapshot(&mut facts, now());
         virtual_servers.retain(|server| wanted(&server.name));
+        let servers: usize = virtual_servers.iter().map(|server| server.real_servers.len()).sum();
+        if servers > LARGE {
+            // By then the client has read it, or hung up.
+            self.trim_at = Some(now().mono + Duration::from_secs(10));
+        }
         self.frame(virtual_servers)
     }
 
@@ -83,7 +97,7 @@ impl Balancer {
     }
 
     fn node(&self) -> Node {
-        let global = &self.model.global;
+        let global = &self.global;
         Node {
             router_id: global.router_id.clone().unwrap_or_else(sys::users::host_name),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -105,7 +119,7 @@ impl Balancer {
     }
 
     fn data(&mut self) -> String {
-        let snapshot = self.snapshot(None);
+        let snapshot = self.picture(None, true);
         status::dump::check_data(&snapshot, &self.global_lines(&snapshot))
     }
 
@@ -116,7 +130,7 @@ impl Balancer {
         }
         log::info!("Printing checker data for process({}) on signal", std::process::id());
         let text = self.data();
-        let dumps = &self.model.global.dumps;
+        let dumps = &self.global.dumps;
         let instance = self.launch.options.instance_name.as_deref().filter(|_| dumps.use_instance);
         let path = status::dump::path(
             &self.launch.options.dump_dir,
@@ -124,7 +138,7 @@ impl Balancer {
             "keepalived_check.data",
             instance,
         );
-        let mode = 0o666 & !self.model.global.umask.value;
+        let mode = 0o666 & !self.global.umask.value;
         // Ten thousand servers make megabytes: the disk is not this thread's business.
         let written = std::thread::Builder::new().name("dump".into()).spawn(move || {
             if let Err(error) = sys::fsafe::replace(&path, text.as_bytes(), mode) {
@@ -138,7 +152,7 @@ impl Balancer {
 
     /// The first section of `keepalived_check.data`.
     fn global_lines(&self, snapshot: &Balancing) -> Vec<String> {
-        let global = &self.model.global;
+        let global = &self.global;
         let lvs = &global.lvs;
         let on = |yes: bool| if yes { "true" } else { "false" };
         let unset = |value: Option<bool>| match value {
@@ -210,6 +224,7 @@ struct Facts<'a> {
     now: Instant,
     time: Timestamp,
     wanted: &'a dyn Fn(&str) -> bool,
+    settings: bool,
 }
 
 impl Facts<'_> {
@@ -269,7 +284,9 @@ impl Details for Facts<'_> {
         if let Some(running) = self.checks.get(&id) {
             check.target.clone_from(&running.target);
         }
-        check.settings = settings(&plan.checker, &check.target);
+        if self.settings {
+            check.settings = settings(&plan.checker, &check.target);
+        }
         let Some(status) = self.checkers.status(id) else { return };
         check.failures = status.failures;
         check.suspended = status.suspended;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 
 use config::lower::BuiltinNames;
-use config::model::Model;
+use config::model::Global;
 use netlink::ipvs::IpvsOptions;
 use notify::resolve::Resolver;
 use notify::security::RealSystem;
@@ -60,7 +60,7 @@ pub struct Ground {
 /// The role, ready to run.
 pub struct Role {
     pub(crate) launch: Launch,
-    pub(crate) model: Model,
+    pub(crate) global: Global,
     pub(crate) core: Core,
     pub(crate) scripts: Scripts,
     pub(crate) worker: WorkerConfig,
@@ -77,7 +77,7 @@ pub struct Role {
 
 /// A configuration, taken apart for the role.
 pub(crate) struct Configuration {
-    pub(crate) model: Model,
+    pub(crate) global: Global,
     pub(crate) plan: Plan,
     pub(crate) worker: WorkerConfig,
     pub(crate) notices: Vec<String>,
@@ -94,7 +94,8 @@ pub(crate) fn read(bundle: &config::Bundle, scripts: &mut Scripts) -> Configurat
     let mut notices = std::mem::take(&mut reading.notices);
     let worker = scripts::worker_config(&model, &resolver, &mut notices);
     notices.append(&mut plan.notes);
-    Configuration { plan, worker, notices, model }
+    // The model of ten thousand servers is large, and its virtual servers are in the plan.
+    Configuration { plan, worker, notices, global: model.global }
 }
 
 impl Role {
@@ -113,13 +114,17 @@ impl Role {
     /// As [`Role::new`].
     pub fn on(
         ground: Ground,
-        launch: Launch,
+        mut launch: Launch,
         channel: Channel,
         store: File,
     ) -> Result<Self, StartError> {
         let mut scripts = Scripts::default();
-        let Configuration { model, plan, worker, notices } = read(&launch.bundle, &mut scripts);
-        crate::tuning::drop_capabilities(&model);
+        let Configuration { global, plan, worker, notices } = read(&launch.bundle, &mut scripts);
+        // Of the text only the name is needed from here on.
+        let path = std::mem::take(&mut launch.bundle.path);
+        launch.bundle = config::Bundle::default();
+        launch.bundle.path = path;
+        crate::tuning::drop_capabilities(&global);
         let (store, found) = Store::open(store).map_err(system("state store"))?;
         // Exporters and scripts send signals to this process too.
         let signals = Signals::block(&Signal::ALL).map_err(system("signals"))?;
@@ -127,13 +132,13 @@ impl Role {
         let found = found.unwrap_or_default();
         let core = Core::new(plan, &found.services, now());
         let opener = ground.ipvs.unwrap_or_else(|| {
-            let buffer = &model.global.buffers.lvs_command;
+            let buffer = &global.buffers.lvs_command;
             let options = IpvsOptions {
                 receive_buffer: buffer.size.map(|size| size as usize),
                 force: buffer.size.is_none() || buffer.force,
                 ..IpvsOptions::default()
             };
-            let namespace = model.global.net_namespace_ipvs.as_ref();
+            let namespace = global.net_namespace_ipvs.as_ref();
             kernel::real(options, namespace.map(|name| name.text.clone()))
         });
         Ok(Self {
@@ -148,7 +153,7 @@ impl Role {
             resumed,
             channel,
             signals,
-            model,
+            global,
             launch,
         })
     }

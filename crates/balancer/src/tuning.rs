@@ -1,6 +1,6 @@
 //! How the role is scheduled, and what it may do.
 
-use config::model::Model;
+use config::model::Global;
 use sys::caps::{self, Capability};
 use sys::sched::Scheduling;
 
@@ -27,9 +27,9 @@ const NAMESPACES: &[Capability] = &[Capability::SysAdmin, Capability::SysPtrace]
 
 /// Gives up every capability that the role does not need. Scripts that run as root get root's
 /// capabilities from the kernel all the same.
-pub(crate) fn drop_capabilities(model: &Model) {
+pub(crate) fn drop_capabilities(global: &Global) {
     let mut needed = NEEDED.to_vec();
-    if model.global.net_namespace_ipvs.is_some() {
+    if global.net_namespace_ipvs.is_some() {
         needed.extend(NAMESPACES);
     }
     if let Err(error) = caps::keep_only(&needed) {
@@ -44,8 +44,8 @@ pub(crate) fn drop_capabilities(model: &Model) {
 }
 
 /// Schedules the calling thread as `checker_priority` and its kind ask for.
-pub(crate) fn apply(model: &Model) {
-    let wanted = &model.global.checker_process;
+pub(crate) fn apply(global: &Global) {
+    let wanted = &global.checker_process;
     let scheduling = Scheduling {
         nice: wanted.nice.value,
         processors: wanted.cpus.iter().map(|&cpu| cpu.into()).collect(),
