@@ -708,6 +708,44 @@ fn drain_takes_no_new_connections_and_ends_when_none_is_open() {
 }
 
 #[test]
+fn connections_that_are_closing_hold_a_drain_for_ten_seconds() {
+    let mut world = World::new(&two(""));
+    world.order(VS, A, Order::Drain { deadline: None }).unwrap();
+    world.connections(VS, A, 0, 2);
+    world.pass(secs(9));
+    world.connections(VS, A, 0, 2);
+    world.connections(VS, A, 1, 1);
+    world.pass(secs(5));
+    world.connections(VS, A, 0, 2);
+    world.pass(secs(9));
+    world.connections(VS, A, 0, 2);
+    assert_eq!(world.servers(), [format!("{A} 0"), format!("{B} 1")]);
+    world.pass(secs(1));
+    world.connections(VS, A, 0, 2);
+    assert_eq!(world.servers(), [format!("{B} 1")]);
+}
+
+#[test]
+fn what_udp_has_is_not_closing() {
+    let mut world = World::new(&two("").replace("protocol TCP", "protocol UDP"));
+    let key = world.core.plans().next().unwrap().key.clone();
+    world.core.order(&key, address(A), Order::Drain { deadline: None }, world.now).unwrap();
+    world.settle();
+    let count = |inactive| Input::Connections {
+        service: key.clone(),
+        server: address(A),
+        active: 0,
+        inactive,
+    };
+    world.input(count(1));
+    world.pass(secs(100));
+    world.input(count(1));
+    assert_eq!(world.servers().len(), 2);
+    world.input(count(0));
+    assert_eq!(world.servers(), [format!("{B} 1")]);
+}
+
+#[test]
 fn drain_ends_at_its_deadline() {
     let mut world = World::new(&two(""));
     world.order(VS, A, Order::Drain { deadline: Some(secs(30)) }).unwrap();

@@ -119,7 +119,7 @@ impl Core {
             Input::Resolved { lookup, answers } => self.resolved(&lookup, answers),
             Input::LookupFailed { lookup, reason } => self.lookup_failed(&lookup, reason),
             Input::Connections { service, server, active, inactive } => {
-                self.connections(&service, server, active.saturating_add(inactive));
+                self.connections(&service, server, active, inactive);
             }
             Input::Address { ip, present } => self.address(ip, present),
             Input::Reload(plan) => self.reload(*plan),

@@ -4,13 +4,17 @@
 //! and restarts. A drained or disabled server weighs nothing for the quorum.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::engine::Core;
 use super::event::{EventKind, WeightCause};
 use super::io::{Now, Order, Refused};
-use super::key::VsKey;
+use super::key::{Transport, VsKey};
 use super::plan::MOST_WEIGHT;
 use super::server::{Ordered, Override};
+
+/// How long no connection must be established until a drain of TCP or SCTP ends.
+const CLOSING: Duration = Duration::from_secs(10);
 
 impl Core {
     /// Carries out an operator's order for one server of a virtual server.
@@ -84,12 +88,12 @@ impl Core {
                 // Nothing is left to drain.
                 Some(out @ (Ordered::Drained | Ordered::Disabled)) => Some(out),
                 running => {
-                    let open = match running {
-                        Some(Ordered::Draining { open, .. }) => open,
-                        _ => None,
+                    let (open, quiet) = match running {
+                        Some(Ordered::Draining { open, quiet, .. }) => (open, quiet),
+                        _ => (None, None),
                     };
                     let deadline = deadline.map(|wait| now.mono.saturating_add(wait));
-                    Some(Ordered::Draining { deadline, open })
+                    Some(Ordered::Draining { deadline, open, quiet })
                 }
             },
             Order::Disable => Some(Ordered::Disabled),
@@ -131,18 +135,36 @@ impl Core {
         }
     }
 
-    /// The connections of a server were counted.
-    pub(super) fn connections(&mut self, service: &VsKey, address: SocketAddr, count: u64) {
+    /// The connections of a server were counted: `active` established ones, and `inactive` others.
+    ///
+    /// The others are what a protocol without connections has (UDP), and what TCP and SCTP keep
+    /// after the end, for two minutes. So with these a drain ends when for [`CLOSING`] none was
+    /// established; half-closed ones have that time to send the rest.
+    pub(super) fn connections(
+        &mut self,
+        service: &VsKey,
+        address: SocketAddr,
+        active: u64,
+        inactive: u64,
+    ) {
+        let now = self.now.mono;
         for v in self.places(service) {
-            let servers = &mut self.virtual_servers[v].servers;
-            let Some(s) = servers.iter().position(|rs| rs.address == address) else { continue };
-            let Some(Override { order: Ordered::Draining { open, .. }, .. }) =
-                &mut servers[s].order
+            let vs = &mut self.virtual_servers[v];
+            let closes = matches!(vs.plan.protocol, Some(Transport::Tcp | Transport::Sctp));
+            let Some(s) = vs.servers.iter().position(|rs| rs.address == address) else { continue };
+            let Some(Override { order: Ordered::Draining { open, quiet, .. }, .. }) =
+                &mut vs.servers[s].order
             else {
                 continue;
             };
+            let count = active.saturating_add(inactive);
             *open = Some(count);
-            if count == 0 {
+            let since = *quiet.get_or_insert(now);
+            if active > 0 || !closes {
+                *quiet = None;
+            }
+            let closed = quiet.is_some() && now.saturating_sub(since) >= CLOSING;
+            if count == 0 || closed {
                 self.end_drain(v, s, 0);
             }
         }

@@ -88,6 +88,9 @@ pub(super) enum Ordered {
         deadline: Option<Duration>,
         /// Connections at the last count.
         open: Option<u64>,
+        /// Since when none is established, on the monotonic clock.
+        #[serde(default)]
+        quiet: Option<Duration>,
     },
     Drained,
     Disabled,
