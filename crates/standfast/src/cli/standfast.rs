@@ -217,10 +217,11 @@ impl Weight {
 /// The daemon to ask.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RoleSockets {
-    /// Socket of the VRRP part [default: /run/standfast/failover.sock]
+    /// Socket of the VRRP part; who names one socket alone asks that part alone [default:
+    /// /run/standfast/failover.sock]
     #[arg(long, env = "STANDFAST_SOCKET", value_name = "PATH")]
     socket: Option<PathBuf>,
-    /// Socket of the balancing part [default: /run/standfast/balancer.sock]
+    /// Socket of the balancing part; likewise [default: /run/standfast/balancer.sock]
     #[arg(long, env = "STANDFAST_BALANCER_SOCKET", value_name = "PATH")]
     balancer_socket: Option<PathBuf>,
 }

@@ -88,8 +88,10 @@ fn wait_drained(
                 )));
             }
             Verdict::Waits if before != Some(left.open) => {
-                let many = if left.open == 1 { "connection" } else { "connections" };
-                writeln!(out, "{} {many} open", left.open)?;
+                let Open { active, inactive } = left.open;
+                // As `ipvsadm` tells them apart: the latter are closing, or without a protocol
+                // that says when they end.
+                writeln!(out, "{active} active and {inactive} inactive connections")?;
                 out.flush()?;
                 before = Some(left.open);
             }
@@ -99,11 +101,18 @@ fn wait_drained(
     }
 }
 
+/// Connections, counted by the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Open {
+    active: u64,
+    inactive: u64,
+}
+
 /// How far a drain has come.
 #[derive(Debug, Default, PartialEq)]
 struct Left {
-    /// Connections open on servers that are being drained.
-    open: u64,
+    /// Connections of servers that are being drained.
+    open: Open,
     /// How many servers that is.
     draining: usize,
     /// One that has another order, or none.
@@ -130,7 +139,8 @@ impl Left {
                 Some(balancing::Order::Drain { finished: true, .. }) => {}
                 Some(balancing::Order::Drain { .. }) => {
                     left.draining += 1;
-                    left.open += r.connections.active + r.connections.inactive;
+                    left.open.active += r.connections.active;
+                    left.open.inactive += r.connections.inactive;
                 }
                 _ => left.other = Some(r.name.clone()),
             }
@@ -214,7 +224,8 @@ mod tests {
     fn a_drain_is_waited_for_until_the_last_server_is_done() {
         let both = farm(vec![real(2, DRAINING), real(3, DRAINED)]);
         let left = Left::of(&both, "all");
-        assert_eq!((left.open, left.verdict()), (3, Verdict::Waits));
+        assert_eq!(left.open, Open { active: 2, inactive: 1 });
+        assert_eq!(left.verdict(), Verdict::Waits);
         assert_eq!(Left::of(&both, "10.0.0.3").verdict(), Verdict::Drained);
         // One that a reload has removed has no connections of ours.
         assert_eq!(Left::of(&both, "10.0.0.4").verdict(), Verdict::Drained);
