@@ -107,7 +107,13 @@ fn tunnels() {
         Forwarding::Tunnel(Tunnel::Gue { port: 6080, checksum: TunnelChecksum::Full })
     );
     let (vs, said) = service("lb_kind TUN type gre remcsum", "");
-    assert_eq!((*vs.forwarding, said), (Forwarding::Nat, vec![Language::Conflict]));
+    let plain = Forwarding::Tunnel(Tunnel::Ipip);
+    assert_eq!((*vs.forwarding, said), (plain, vec![Language::Conflict]));
+    for wrong in ["TUN type gue", "TUN type gue port", "TUN type x", "TUN x", "TUN type ipip csum"]
+    {
+        let (vs, said) = service(&format!("lb_kind {wrong}"), "");
+        assert_eq!((*vs.forwarding, said.len()), (plain, 1), "{wrong}");
+    }
 }
 
 #[test]
@@ -300,4 +306,38 @@ fn servers_of_a_group_have_the_ports_of_its_members() {
     let with_mark = "fwmark 7\n 198.51.100.10 80";
     assert_eq!(codes_of("DR", with_mark, "80", "protocol TCP"), [Language::Conflict]);
     assert_eq!(codes_of("NAT", "fwmark 7", "80", "protocol TCP"), [Language::NoEffect]);
+}
+
+#[test]
+fn wrong_weights() {
+    let weight = |word: &str| {
+        let (vs, said) = service("", &format!("weight {word}"));
+        assert_eq!(said.len(), 1, "{word}");
+        *vs.real_servers[0].weight
+    };
+    assert_eq!([weight("1.5"), weight("3x"), weight("-1"), weight("99999999999")], [1, 3, 1, 1]);
+    let (vs, _) = service("", "weight abc");
+    assert_eq!(*vs.real_servers[0].weight, 0);
+}
+
+#[test]
+fn persistence_by_its_parts() {
+    let (vs, _) = service("persistence_granularity 255.255.0.0", "");
+    assert_eq!(
+        (vs.persistence_granularity, vs.persistence_timeout.unwrap().as_secs()),
+        (Some(16), 360)
+    );
+    let (vs, _) = service("persistence_engine sip", "");
+    assert_eq!((vs.persistence_engine, vs.persistence_timeout), (None, None));
+    let (vs, _) = service("persistence_engine sip\npersistence_timeout 9", "");
+    assert_eq!(vs.persistence_engine.as_deref(), Some("sip"));
+}
+
+#[test]
+fn a_quorum_over_names_is_not_reduced() {
+    let lowered = read(
+        "virtual_server 192.0.2.1 80 {\n lb_algo rr\n lb_kind NAT\n protocol TCP\n quorum 5\n \
+         real_server web.example.net 80 {\n }\n}\n",
+    );
+    assert_eq!((codes(&lowered), *lowered.model.virtual_servers[0].quorum), (vec![], 5));
 }

@@ -110,6 +110,10 @@ fn wrap(at: BlockId, line: &str) -> String {
             "virtual_server fwmark 5 {{\nlb_algo rr\nlb_kind TUN\n{line}\n\
              real_server 2001:db8::1 {{\n}}\n}}"
         ),
+        BlockId::VirtualServer if line.starts_with("persistence_engine") => service(
+            "rr",
+            &format!("persistence_timeout 9\n{line}\nreal_server 203.0.113.9 80 {{\n}}"),
+        ),
         BlockId::VirtualServer if line.starts_with("hysteresis") => service(
             "rr",
             &format!("quorum 3\n{line}\nreal_server 203.0.113.9 80 {{\n weight 3\n}}"),

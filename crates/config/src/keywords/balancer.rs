@@ -76,7 +76,7 @@ const SERVICE: &[Keyword] = &[
     kw("weight", int(1, I32), "1", "Default weight of real servers."),
     kw("inhibit_on_failure", Bool, "off", "A server that is down gets weight 0, and stays."),
     kw("sorry_server", ENDPOINT, "", "Serves while the quorum is lost."),
-    kw("sorry_server_inhibit", Flag, "", "Then real servers get weight 0, and stay."),
+    kw("sorry_server_inhibit", Flag, "", "While it does not serve it stays, with weight 0."),
     kw("sorry_server_lvs_method", METHOD, "lb_kind", "How packets reach it.").lenient(),
     kw(
         "real_server",

@@ -19,6 +19,9 @@ use crate::tree::{Item, Token};
 /// 31 days, which is all that IPVS can count.
 const PERSISTENCE_MAX: i64 = 31 * 24 * 3600;
 
+/// What persistence lasts if nothing says how long.
+const PERSISTENCE_DEFAULT: Duration = Duration::from_secs(360);
+
 /// A `virtual_server` as it is written.
 struct Draft {
     service: Service,
@@ -234,6 +237,9 @@ impl Context<'_> {
             }
             "persistence_granularity" => {
                 d.persistence_granularity = self.granularity(item, keyword);
+                if d.persistence_granularity.is_some() {
+                    d.persistence_timeout.get_or_insert(PERSISTENCE_DEFAULT);
+                }
             }
             "protocol" => {
                 if let Some(token) = self.argument(item, keyword) {
@@ -430,7 +436,12 @@ impl Context<'_> {
             );
             return None;
         }
-        let total = real_servers.iter().fold(0u32, |sum, s| sum.saturating_add(s.weight.value));
+        // How many servers a name is, nobody knows yet.
+        let named = real_servers.iter().any(|s| s.address().is_none());
+        let total = match named {
+            true => u32::MAX,
+            false => real_servers.iter().fold(0u32, |sum, s| sum.saturating_add(s.weight.value)),
+        };
         let quorum = self.quorum(&d.quorum, total, &title);
         let hysteresis = self.hysteresis(&d.hysteresis, &quorum, &title);
         let smtp_alert = checker_alert(&d.inherited.smtp_alert, &model.global, false);
@@ -441,7 +452,8 @@ impl Context<'_> {
             scheduler_flags: d.flags,
             forwarding,
             one_packet,
-            persistence_engine: d.persistence_engine,
+            // An engine needs something that persists.
+            persistence_engine: d.persistence_engine.filter(|_| persistence_timeout.is_some()),
             persistence_timeout,
             persistence_granularity: d.persistence_granularity,
             protocol,
@@ -552,7 +564,7 @@ impl Context<'_> {
             )
             .at(d.span, "persistence_timeout 360 is used"),
         );
-        Some(Duration::from_secs(360))
+        Some(PERSISTENCE_DEFAULT)
     }
 
     fn one_packet(&mut self, d: &Draft, protocol: Protocol, mark: bool) -> bool {

@@ -13,7 +13,7 @@ impl Context<'_> {
         let method = match &**first {
             "NAT" => Forwarding::Nat,
             "DR" => Forwarding::Dr,
-            "TUN" => self.tunnel(item)?,
+            "TUN" => Forwarding::Tunnel(self.tunnel(item).unwrap_or_default()),
             _ => {
                 let known = ["NAT", "DR", "TUN"];
                 self.unknown_word(first, keyword.name, &known, "NAT is used");
@@ -23,7 +23,8 @@ impl Context<'_> {
         Some((method, first.span))
     }
 
-    fn tunnel(&mut self, item: &Item) -> Option<Forwarding> {
+    /// What follows `TUN`. Whatever is wrong there, it is a tunnel still.
+    fn tunnel(&mut self, item: &Item) -> Option<Tunnel> {
         let mut words = Words::after(item);
         words.next();
         let (mut kind, mut port) = ("ipip", None);
@@ -37,17 +38,21 @@ impl Context<'_> {
                     other => {
                         let token = other.map_or(word, |(_, token)| token);
                         let known = ["ipip", "gue", "gre"];
-                        self.unknown_word(token, "type", &known, "the line is ignored");
+                        self.unknown_word(token, "type", &known, "a plain tunnel, ipip, is used");
                         return None;
                     }
                 },
-                "port" => port = self.port(words.next()?, 1),
+                "port" => match words.next() {
+                    Some(token) => port = Some(self.port(token, 1)?),
+                    // Missing, which is told below.
+                    None => {}
+                },
                 "nocsum" => checksum = Some((TunnelChecksum::None, word)),
                 "csum" => checksum = Some((TunnelChecksum::Full, word)),
                 "remcsum" => checksum = Some((TunnelChecksum::Remote, word)),
                 _ => {
                     let known = ["type", "port", "nocsum", "csum", "remcsum"];
-                    self.unknown_word(word, "TUN", &known, "the line is ignored");
+                    self.unknown_word(word, "TUN", &known, "a plain tunnel, ipip, is used");
                     return None;
                 }
             }
@@ -64,11 +69,11 @@ impl Context<'_> {
                     Language::Conflict,
                     format!("a tunnel of type {kind} has no `{}`", &**token),
                 )
-                .at(token.span, "the line is ignored"),
+                .at(token.span, "a plain tunnel, ipip, is used"),
             );
             return None;
         }
-        let tunnel = match kind {
+        Some(match kind {
             "gue" => {
                 let Some(port) = port else {
                     self.report(
@@ -76,7 +81,7 @@ impl Context<'_> {
                             Language::Incomplete,
                             "a tunnel of type gue needs a port",
                         )
-                        .at(item.line_span, "the line is ignored"),
+                        .at(item.line_span, "a plain tunnel, ipip, is used"),
                     );
                     return None;
                 };
@@ -84,7 +89,6 @@ impl Context<'_> {
             }
             "gre" => Tunnel::Gre { checksum: chosen },
             _ => Tunnel::Ipip,
-        };
-        Some(Forwarding::Tunnel(tunnel))
+        })
     }
 }

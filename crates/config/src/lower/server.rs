@@ -111,7 +111,7 @@ impl Context<'_> {
         for item in block.items() {
             let Some(keyword) = self.keyword(BlockId::RealServer, item) else { continue };
             match keyword.name {
-                "weight" => d.weight = self.number(item, keyword).or(d.weight),
+                "weight" => d.weight = self.server_weight(item, keyword).or(d.weight),
                 "lvs_method" => d.forwarding = self.forwarding(item, keyword).or(d.forwarding),
                 "uthreshold" => d.upper = self.threshold(item, keyword, d.upper),
                 "lthreshold" => d.lower = self.threshold(item, keyword, d.lower),
@@ -144,6 +144,20 @@ impl Context<'_> {
             Some(token) => self.port(token, 0)?,
         };
         Some((Host::Name(first.trim_end_matches('.').to_ascii_lowercase()), port))
+    }
+
+    /// Of a word that is no number the digits in front count, as in Keepalived: `abc` is 0. Who
+    /// wrote it did not mean the default.
+    fn server_weight(&mut self, item: &Item, keyword: &Keyword) -> Written<u32> {
+        let read = self.number(item, keyword);
+        let word = item.args.first().filter(|word| read.is_none() && !word.starts_with('-'));
+        let Some(word) = word else { return read };
+        let digits = word.len() - word.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        match &word[..digits] {
+            "" => Some((0, word.span)),
+            digits if digits.len() == word.len() => None,
+            digits => digits.parse().ok().map(|weight| (weight, word.span)),
+        }
     }
 
     fn threshold(&mut self, item: &Item, keyword: &Keyword, before: u32) -> u32 {

@@ -136,7 +136,7 @@ impl PartialEq for VsSpan {
 pub struct SorryServer {
     /// Where.
     pub address: SocketAddr,
-    /// `sorry_server_inhibit`: real servers get weight 0 instead of being removed.
+    /// `sorry_server_inhibit`: while it does not answer it stays in the table, with weight 0.
     pub inhibit: bool,
     /// `sorry_server_lvs_method`; default: the virtual server's.
     pub forwarding: Setting<Forwarding>,
