@@ -20,6 +20,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("without_respawn_the_other_role_goes_on", no_respawn),
     ("a_balancer_that_hangs_is_killed_and_cleaned_up_behind", hanging),
     ("a_supervisor_that_dies_takes_both_along", supervisor),
+    ("a_balancer_that_waits_holds_no_address_up", waiting),
     ("without_ipvs_the_remedy_is_told", without_ipvs),
     ("only_one_of_them_by_option", only),
     ("only_virtual_servers_need_no_failover_role", alone),
@@ -192,6 +193,24 @@ fn supervisor(stage: &mut Stage) {
     let (next, balancer) = start_both(stage);
     let roles = stage.daemon().roles();
     assert!(roles.contains(&next) && roles.contains(&balancer), "{roles:?}");
+}
+
+fn waiting(stage: &mut Stage) {
+    // Another daemon's process stands in the balancer's pid file and stays.
+    stage.write("/run/other.conf", "");
+    let other = ["-n", "-G", "-f", "/run/other.conf", "-p", "/run/other.pid"];
+    let _other = crate::stage::Reaped(stage.spawn("keepalived", &other, &[]));
+    let pid = stage.wait_pid("/run/other.pid");
+    stage.write(PID_FILE, &format!("{pid}\n"));
+    stage.launch(&both(), &[]);
+    stage.wait_vip();
+    assert_eq!(stage.daemon().roles().len(), 1);
+    // After some seconds it does without the pid file.
+    let answers = || stage.try_ask(&["status"])?["balancing"]["node"]["pid"].as_u64();
+    let balancer = wait_until(LIMIT, answers).expect("a balancer that answers");
+    assert_ne!(balancer, u64::try_from(pid).expect("a process id"));
+    assert_eq!(stage.wait_pid(PID_FILE), pid);
+    assert_eq!(stage.stop(), 0);
 }
 
 fn without_ipvs(stage: &mut Stage) {
