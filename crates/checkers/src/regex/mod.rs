@@ -15,7 +15,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use config::model::checker::Regex;
@@ -28,8 +28,9 @@ use translate::{Options, Translated, translate};
 /// So much of an answer is searched, in bytes; the rest is ignored (and a failure says so).
 pub const SEARCHED: usize = 1024 * 1024;
 
-/// Steps back that an expression may take; PCRE2 has a similar limit.
-const STEPS: usize = 1_000_000;
+/// Steps back that an expression may take in a short text, and on a thread of its own; PCRE2 has a
+/// similar limit.
+const STEPS: [usize; 2] = [100_000, 10_000_000];
 /// The greatest text, in bytes, that an expression which may take long is tried on without a thread
 /// of its own.
 const SHORT: usize = 2048;
@@ -67,9 +68,13 @@ pub enum Unusable {
 /// A compiled expression with its options.
 pub struct Expression {
     regex: fancy_regex::Regex,
+    /// The same with more steps, for long texts.
+    patient: OnceLock<Option<fancy_regex::Regex>>,
+    /// In the words of fancy-regex.
+    pattern: String,
+    options: Options,
     /// The whole subject must be searched by steps: it may take long.
     slow: bool,
-    firstline: bool,
     min_offset: usize,
     max_offset: Option<usize>,
 }
@@ -100,23 +105,25 @@ impl Expression {
             return Err(Unusable::Offset);
         }
         let Translated { pattern, slow } = translate(&regex.pattern, options)?;
-        let mode = if options.utf { BytesMode::UnicodeBytes } else { BytesMode::Ascii };
-        let compiled = RegexBuilder::new(&pattern)
-            .bytes_mode(mode)
-            .case_insensitive(options.caseless)
-            .multi_line(options.multiline)
-            .dot_matches_new_line(options.dotall)
-            .ignore_whitespace(options.extended)
-            .backtrack_limit(STEPS)
-            .build()
-            .map_err(|error| Unusable::Syntax(complaint(&error)))?;
         Ok(Self {
-            regex: compiled,
+            regex: compile(&pattern, options, STEPS[0])
+                .map_err(|error| Unusable::Syntax(complaint(&error)))?,
+            patient: OnceLock::new(),
+            pattern,
+            options,
             slow,
-            firstline: options.firstline,
             min_offset,
             max_offset: regex.max_offset.map(offset),
         })
+    }
+
+    /// What searches a text of that size.
+    fn engine(&self, bytes: usize) -> &fancy_regex::Regex {
+        if !self.needs_thread(bytes) {
+            return &self.regex;
+        }
+        let compile = || compile(&self.pattern, self.options, STEPS[1]).ok();
+        self.patient.get_or_init(compile).as_ref().unwrap_or(&self.regex)
     }
 
     /// Where the first match begins, if there is one that begins within the offsets.
@@ -127,10 +134,14 @@ impl Expression {
         if self.min_offset > text.len() {
             return Ok(None);
         }
-        let found = self.regex.find_from_pos(text, self.min_offset).map_err(|_| TooManySteps)?;
+        let found = self
+            .engine(text.len())
+            .find_from_pos(text, self.min_offset)
+            .map_err(|_| TooManySteps)?;
         let Some(at) = found.map(|found| found.start()) else { return Ok(None) };
         let line = || text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
-        let late = self.max_offset.is_some_and(|most| at >= most) || self.firstline && at > line();
+        let late =
+            self.max_offset.is_some_and(|most| at >= most) || self.options.firstline && at > line();
         Ok((!late).then_some(at))
     }
 
@@ -154,6 +165,22 @@ impl Expression {
     fn needs_thread(&self, bytes: usize) -> bool {
         self.slow && bytes > SHORT
     }
+}
+
+fn compile(
+    pattern: &str,
+    options: Options,
+    steps: usize,
+) -> Result<fancy_regex::Regex, fancy_regex::Error> {
+    let mode = if options.utf { BytesMode::UnicodeBytes } else { BytesMode::Ascii };
+    RegexBuilder::new(pattern)
+        .bytes_mode(mode)
+        .case_insensitive(options.caseless)
+        .multi_line(options.multiline)
+        .dot_matches_new_line(options.dotall)
+        .ignore_whitespace(options.extended)
+        .backtrack_limit(steps)
+        .build()
 }
 
 /// What is wrong, in one line. The parser of the crate below fancy-regex draws a picture, whose last

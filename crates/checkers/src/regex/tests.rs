@@ -202,6 +202,20 @@ fn a_long_answer_is_searched_on_a_thread() {
 }
 
 #[test]
+fn the_longest_text_may_have_no_match() {
+    let text = vec![b'x'; SEARCHED];
+    for pattern in ["end$", "(?<=a)b", "x(?!x)y"] {
+        assert_eq!(find(pattern, "", &text), None, "{pattern}");
+    }
+}
+
+#[test]
+fn steps_are_limited() {
+    let expression = Expression::new(&regex("(?=a)(a|b|ab)*(?<=b)c", "")).expect("an expression");
+    assert_eq!(expression.find(&b"ab".repeat(1000)), Err(TooManySteps));
+}
+
+#[test]
 fn equal_expressions_are_compiled_once() {
     let expressions = Expressions::default();
     let one = expressions.get(&regex("a", "caseless"));
