@@ -43,6 +43,7 @@ impl Balancer {
             // The supervisor has checked the text: this is a fault of ours or of the machine.
             Err(reason) => {
                 log::error!("reload failed, the running configuration stays: {reason}");
+                self.say(&FromRole::ReloadFailed { generation, reason });
             }
         }
     }
