@@ -352,6 +352,8 @@ fn services_that_will_not_notice() {
     assert_eq!(found(&balanced(tcp, verified)), Vec::<String>::new());
     let crossed = "uthreshold 5\nlthreshold 9\nTCP_CHECK {\n }";
     assert_eq!(found(&balanced(tcp, crossed)), [format!("thresholds-crossed: {server}")]);
+    let alone = "lthreshold 9\nTCP_CHECK {\n }";
+    assert_eq!(found(&balanced(tcp, alone)), [format!("thresholds-crossed: {server}")]);
     let slow = "delay_loop 2\nTCP_CHECK {\n connect_timeout 3\n }";
     assert_eq!(found(&balanced(tcp, slow)), ["slow-check: 3"]);
     assert_eq!(

@@ -73,18 +73,19 @@ impl Several {
 
 fn thresholds(server: &RealServer, found: &mut Vec<Diagnostic>) {
     let (lower, upper) = (server.lower_threshold, server.upper_threshold);
-    if upper != 0 && lower > upper {
+    if lower > upper {
+        let above = match upper {
+            0 => "has no uthreshold above it".to_owned(),
+            upper => format!("is above its uthreshold, {upper}"),
+        };
         found.push(
             Diagnostic::warning(
                 Balancing::Thresholds,
-                format!(
-                    "the lthreshold of {}, {lower}, is above its uthreshold, {upper}",
-                    server.host
-                ),
+                format!("the lthreshold of {}, {lower}, {above}", server.host),
             )
             .unnoticed()
-            .at(server.span.0, "")
-            .help("a server that was full gets connections again below lthreshold"),
+            .at(server.span.0, "never gets into the service")
+            .help("the kernel refuses such a server; leave lthreshold away, or raise uthreshold"),
         );
     }
 }

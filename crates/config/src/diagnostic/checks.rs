@@ -120,7 +120,7 @@ family! {
         Unverified = "SF1102" "unverified-certificate":
             "An SSL_GET check does not verify the server's certificate, as in Keepalived: any certificate will do, also an expired one that browsers refuse.";
         Thresholds = "SF1103" "thresholds-crossed":
-            "lthreshold is above uthreshold. The kernel stops sending connections above uthreshold and begins again below lthreshold, so this server would be full and free at the same time.";
+            "lthreshold is above uthreshold, or there is no uthreshold. The kernel stops sending connections above uthreshold and begins again below lthreshold, and refuses a server for which that makes no sense: it never gets into the service.";
         SlowCheck = "SF1104" "slow-check":
             "A check may take longer than the interval at which it is due. Checks do not overlap, so a server that hangs is noticed later than delay_loop says.";
         Expression = "SF1105" "unusable-expression":

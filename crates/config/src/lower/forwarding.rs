@@ -42,11 +42,12 @@ impl Context<'_> {
                         return None;
                     }
                 },
-                "port" => match words.next() {
-                    Some(token) => port = Some(self.port(token, 1)?),
-                    // Missing, which is told below.
-                    None => {}
-                },
+                "port" => {
+                    // One that is missing is told below.
+                    if let Some(token) = words.next() {
+                        port = Some(self.port(token, 1)?);
+                    }
+                }
                 "nocsum" => checksum = Some((TunnelChecksum::None, word)),
                 "csum" => checksum = Some((TunnelChecksum::Full, word)),
                 "remcsum" => checksum = Some((TunnelChecksum::Remote, word)),
