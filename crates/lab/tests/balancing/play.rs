@@ -39,6 +39,11 @@ impl Play {
         Self { subject: subject.clone(), fifo: None, farm: None, notes: Vec::new() }
     }
 
+    /// Ours, not Keepalived.
+    pub(crate) fn standfast(&self) -> bool {
+        self.subject.is_standfast()
+    }
+
     /// Only a director.
     pub(crate) fn director_only(&mut self) {
         self.equip(Farm::director_only().expect("a director"));
