@@ -572,6 +572,9 @@ fn a_script_that_cannot_run_is_left_out() {
     assert_eq!(world.checks_of(A).len(), 1);
     let plan = world.scripts.clone().plan(&vs(&rs_with(11, "", misc)));
     assert_eq!(plan.notes.len(), 1, "{:?}", plan.notes);
+    let alone = "alpha\n MISC_CHECK {\n misc_path \"/refused\"\n }";
+    let world = World::new(&vs(&rs_with(11, "", alone)));
+    assert_eq!(world.servers(), [format!("{A} 1")], "nothing keeps it down for ever");
 }
 
 #[test]
