@@ -69,5 +69,6 @@ fuzz: ## Fuzz every parser of outside bytes for a minute each
 install: build ## Install under PREFIX=/usr/local (DESTDIR for packagers)
 	install -D -m 0755 target/release/standfast $(DESTDIR)$(PREFIX)/sbin/standfast
 	ln -sf standfast $(DESTDIR)$(PREFIX)/sbin/keepalived
+	ln -sf standfast $(DESTDIR)$(PREFIX)/sbin/genhash
 	install -D -m 0644 packaging/standfast.service \
 		$(DESTDIR)$(PREFIX)/lib/systemd/system/standfast.service

@@ -521,7 +521,7 @@ impl Context<'_> {
             (None, true) => Setting::default(),
             (None, false) => {
                 self.report(
-                    Diagnostic::error(
+                    Diagnostic::warning(
                         Language::DefaultUsed,
                         format!("{title} does not say its protocol"),
                     )
@@ -544,7 +544,7 @@ impl Context<'_> {
         if written.is_none() {
             let keyword = line.split(' ').next().unwrap_or(line);
             self.report(
-                Diagnostic::error(Language::DefaultUsed, format!("{title} has no `{keyword}`"))
+                Diagnostic::warning(Language::DefaultUsed, format!("{title} has no `{keyword}`"))
                     .at(span, format!("`{line}` is used")),
             );
         }
