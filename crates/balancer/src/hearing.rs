@@ -240,7 +240,8 @@ impl Balancer {
     /// is the failover role's, and what others have started without a word in the file is theirs.
     pub(crate) fn set_daemons(&mut self, were_ours: bool) {
         let daemons = self.wanted_daemons();
-        if were_ours || !daemons.is_empty() {
+        let theirs = daemons.is_empty() && self.global.vrrp.lvs_sync_daemon.is_some();
+        if (were_ours && !theirs) || !daemons.is_empty() {
             let outcome = self.kernel.set_daemons(&daemons);
             self.tell_outcome(outcome);
         }

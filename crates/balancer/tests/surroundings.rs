@@ -125,11 +125,17 @@ fn time_outs_and_daemons_are_set_and_daemons_end() {
 }
 
 #[test]
-fn a_daemon_that_follows_an_instance_is_not_ours() {
+fn daemons_that_follow_an_instance_are_not_ours() {
     let text = "global_defs {\n lvs_sync_daemon lo VI_1 id 7\n}\nvrrp_instance VI_1 {\n interface \
                 lo\n virtual_router_id 51\n virtual_ipaddress {\n 198.51.100.7\n }\n}\n";
     let stage = Scene::new(&(text.to_owned() + &web("198.51.100.1", "", ""))).start();
     assert!(stage.kernel.lock().daemons().unwrap().is_empty());
+    let both = "global_defs {\n lvs_sync_daemon lo id 7\n}\n".to_owned();
+    stage.reload(&(both + &web("198.51.100.1", "", "")), 2);
+    assert_eq!(stage.kernel.lock().daemons().unwrap().len(), 2);
+    // From here on they are the failover role's: it stops what it does not want.
+    stage.reload(&(text.to_owned() + &web("198.51.100.1", "", "")), 3);
+    assert_eq!(stage.kernel.lock().daemons().unwrap().len(), 2);
 }
 
 #[test]
