@@ -193,7 +193,6 @@ impl Balancer {
         // After the other threads have started: they are ordinary ones.
         crate::tuning::apply(&balancer.global);
         balancer.watch_addresses();
-        sys::memory::give_back();
         Ok(balancer)
     }
 

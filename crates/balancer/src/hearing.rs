@@ -193,6 +193,8 @@ impl Balancer {
             self.carry_out();
             log::info!("Startup complete");
             self.say(&FromRole::Ready);
+            // Reading the configuration took far more than running it does.
+            sys::memory::give_back();
             if self.launch.options.dump_config && self.launch.restarts == 0 {
                 self.log_data();
             }

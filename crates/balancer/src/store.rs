@@ -27,6 +27,8 @@ const MAGIC: [u8; 8] = *b"sf-bal-1";
 const HEAD: u64 = 32;
 /// The log may waste so many bytes before it is written anew.
 const WASTE: u64 = 1 << 20;
+/// So much is written at a time.
+const CHUNK: usize = 256 * 1024;
 /// A log larger than that is not ours: a bound for what comes out of the file.
 const MOST: u64 = 1 << 30;
 
@@ -202,7 +204,7 @@ impl Store {
         }
         let mut log = Vec::new();
         entry(&mut log, &Entry::<()>::Kept(self.kept.clone()))?;
-        self.append(&log)
+        self.append(&mut log)
     }
 
     /// Keeps virtual servers that have changed, by their places; there are `count` in all.
@@ -220,20 +222,27 @@ impl Store {
             let length = entry(&mut log, &Entry::Service(place, saved))?;
             let offset = self.end + log.len() as u64 - u64::from(length);
             self.note(place, Extent { offset, length });
+            if log.len() > CHUNK {
+                self.write(&mut log)?;
+            }
         }
         let count = u32::try_from(count).map_err(io::Error::other)?;
         if self.truncate(count) {
             entry(&mut log, &Entry::<()>::Count(count))?;
         }
-        self.append(&log)
+        self.append(&mut log)
     }
 
-    fn append(&mut self, log: &[u8]) -> io::Result<()> {
-        if log.is_empty() {
-            return Ok(());
-        }
+    /// Writes a part of what is appended; it counts once the head says so.
+    fn write(&mut self, log: &mut Vec<u8>) -> io::Result<()> {
         self.file.write_all_at(log, self.end)?;
         self.end += log.len() as u64;
+        log.clear();
+        Ok(())
+    }
+
+    fn append(&mut self, log: &mut Vec<u8>) -> io::Result<()> {
+        self.write(log)?;
         if self.end - self.begin > 2 * self.counting + WASTE {
             return self.compact();
         }
@@ -246,14 +255,20 @@ impl Store {
         entry(&mut log, &Entry::<()>::Kept(self.kept.clone()))?;
         let before = HEAD + log.len() as u64 + self.counting <= self.begin;
         let place = if before { HEAD } else { self.end };
+        let mut end = place;
         for extent in self.live.values_mut() {
             let mut bytes = vec![0; usize::try_from(extent.length).map_err(io::Error::other)?];
             self.file.read_exact_at(&mut bytes, extent.offset)?;
             frame(&mut log, &bytes)?;
-            extent.offset = place + (log.len() - bytes.len()) as u64;
+            extent.offset = end + (log.len() - bytes.len()) as u64;
+            if log.len() > CHUNK {
+                self.file.write_all_at(&log, end)?;
+                end += log.len() as u64;
+                log.clear();
+            }
         }
-        self.file.write_all_at(&log, place)?;
-        (self.begin, self.end) = (place, place + log.len() as u64);
+        self.file.write_all_at(&log, end)?;
+        (self.begin, self.end) = (place, end + log.len() as u64);
         self.point()?;
         if before {
             self.file.set_len(self.end)?;
