@@ -23,13 +23,13 @@ const ENDPOINT: Value = special("IP [PORT]", "192.0.2.9 80", "192.0.2.999 80");
 const DELAY: Value = seconds(0, LONG);
 /// A delay that may not be zero.
 const PERIOD: Value = super::micros(1, LONG * 1_000_000);
-const RETRIES: Value = int(0, U32);
+const RETRIES: Value = int(1, U32);
 
 /// What a virtual server sets for its real servers, a real server for its checkers.
 const INHERITED: &[Keyword] = &[
     kw("delay_loop", PERIOD, "60", "From the end of one check to the start of the next."),
     kw("retry", RETRIES, "by checker", "Failures that are forgiven."),
-    kw("delay_before_retry", PERIOD, "by checker", "How long to wait before trying again."),
+    kw("delay_before_retry", DELAY, "by checker", "How long to wait before trying again."),
     kw("warmup", DELAY, "delay_loop", "The first check is at a random time up to this."),
     kw("connect_timeout", PERIOD, "5", "How long a connection may take."),
     kw("virtualhost", TEXT, "", "Host header of web checks.").lenient(),

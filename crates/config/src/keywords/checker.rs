@@ -29,7 +29,7 @@ const SCHEDULE: &[Keyword] = &[
     kw("retry", int(0, U32), "1; DNS 3; MISC 0", "Failures that are forgiven."),
     kw(
         "delay_before_retry",
-        PERIOD,
+        seconds(0, LONG),
         "1; HTTP 3; DNS delay_loop",
         "How long to wait before trying again.",
     ),
