@@ -1,6 +1,9 @@
 //! kill -9 of the process that holds the table: traffic flows, the successor takes it over as it
 //! is and tells nobody.
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::Scenario;
 use crate::cases::{real, server};
 use crate::play::{GLOBAL, Play};
@@ -96,6 +99,10 @@ fn killed_daemon(play: &mut Play) {
         .client()
         .run(|| std::net::TcpStream::connect("198.51.100.100:80").expect("a connection"));
     echoed(&mut stream, b"hello").expect("an echo");
+    // All at once: a child that notices its parent's death cleans up.
+    for pid in play.farm().daemon().tree() {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGSTOP);
+    }
     play.farm().daemon().kill_tree();
     echoed(&mut stream, b"alone").expect("an echo while nobody balances");
     // Nobody reaps the dead in here, and Keepalived takes them for the living.

@@ -117,7 +117,7 @@ fn deaf(play: &Play, deaf: bool) {
 fn tcp(play: &mut Play) {
     play.build(1);
     let port = Tcp::serve(play.farm().real(1), "0.0.0.0:80", Manner::Closes);
-    let mut watched = Watched::begin(play, "", "TCP_CHECK {\n connect_timeout 1\n }");
+    let mut watched = Watched::begin(play, "", "TCP_CHECK {\n connect_timeout 4\n }");
     watched.returns(play, "the port is open");
     drop(port);
     watched.fails(play, "connection refused");
@@ -140,7 +140,7 @@ fn http_status(play: &mut Play) {
     play.build(1);
     let good = http("200 OK", "hello");
     let server = Tcp::serve(play.farm().real(1), "0.0.0.0:80", Manner::Answers(good.clone()));
-    let check = "HTTP_GET {\n url {\n path /\n }\n connect_timeout 2\n retry 0\n }";
+    let check = "HTTP_GET {\n url {\n path /\n }\n connect_timeout 4\n retry 0\n }";
     let mut watched = Watched::begin(play, "", check);
     watched.returns(play, "200");
     for status in ["503 Service Unavailable", "404 Not Found", "302 Found"] {
@@ -161,8 +161,8 @@ fn lenient(play: &mut Play) {
     let server = Tcp::serve(play.farm().real(1), "0.0.0.0:80", spare);
     let several = vec!["220-mail.example.test\r\n220 ESMTP", "250-hello\r\n250 SIZE", "221 bye"];
     let mail = Tcp::serve(play.farm().real(1), "0.0.0.0:25", Manner::Talks(several));
-    let check = "HTTP_GET {\n url {\n path /\n }\n connect_timeout 2\n }\n    \
-                 SMTP_CHECK {\n connect_port 25\n connect_timeout 2\n }";
+    let check = "HTTP_GET {\n url {\n path /\n }\n connect_timeout 4\n }\n    \
+                 SMTP_CHECK {\n connect_port 25\n connect_timeout 4\n }";
     let mut watched = Watched::begin(play, "", check);
     watched.returns(play, "200 without a reason, replies of several lines");
     watched.stays(play, "the same");
@@ -178,7 +178,7 @@ fn http_body(play: &mut Play) {
     let digest = md5(play, "all is well");
     let check = format!(
         "HTTP_GET {{\n http_protocol 1.1\n url {{\n path /digest\n digest {digest}\n \
-         status_code 201\n }}\n connect_timeout 2\n retry 0\n }}"
+         status_code 201\n }}\n connect_timeout 4\n retry 0\n }}"
     );
     let mut watched = Watched::begin(play, "", &check);
     watched.returns(play, "the digest is right");
@@ -206,7 +206,7 @@ fn http_urls(play: &mut Play) {
         |a: &[u8], b: &[u8]| Manner::AnswersPaths(vec![("/a", a.to_vec()), ("/b", b.to_vec())]);
     let server = Tcp::serve(play.farm().real(1), "0.0.0.0:80", answers(&yes, &no));
     let check = "HTTP_GET {\n url {\n path /a\n status_code 200\n }\n \
-                 url {\n path /b\n status_code 500-599\n }\n connect_timeout 2\n retry 0\n }";
+                 url {\n path /b\n status_code 500-599\n }\n connect_timeout 4\n retry 0\n }";
     let mut watched = Watched::begin(play, "", check);
     watched.returns(play, "both are right");
     server.becomes(answers(&no, &no));
@@ -225,7 +225,7 @@ fn http_regex(play: &mut Play) {
     let server =
         Tcp::serve(play.farm().real(1), "0.0.0.0:80", Manner::Answers(http("200 OK", "fine: 42")));
     let check = "HTTP_GET {\n url {\n path /\n regex \"fine: [0-9]+\"\n }\n \
-                 connect_timeout 2\n retry 0\n }";
+                 connect_timeout 4\n retry 0\n }";
     let mut watched = Watched::begin(play, "", check);
     watched.returns(play, "matches");
     server.becomes(Manner::Answers(http("200 OK", "fine: none")));
@@ -240,7 +240,7 @@ fn http_no_regex(play: &mut Play) {
     let server =
         Tcp::serve(play.farm().real(1), "0.0.0.0:80", Manner::Answers(http("200 OK", "fine")));
     let check = "HTTP_GET {\n url {\n path /\n regex broken\n regex_no_match\n }\n \
-                 connect_timeout 2\n retry 0\n }";
+                 connect_timeout 4\n retry 0\n }";
     let mut watched = Watched::begin(play, "", check);
     watched.returns(play, "does not match");
     server.becomes(Manner::Answers(http("200 OK", "is broken")));
@@ -254,7 +254,7 @@ fn http_connections(play: &mut Play) {
     play.build(1);
     let good = Manner::Answers(http("200 OK", "hello"));
     let server = Tcp::serve(play.farm().real(1), "0.0.0.0:80", good.clone());
-    let check = "HTTP_GET {\n url {\n path /\n }\n connect_timeout 2\n retry 0\n }";
+    let check = "HTTP_GET {\n url {\n path /\n }\n connect_timeout 4\n retry 0\n }";
     let mut watched = Watched::begin(play, "", check);
     watched.returns(play, "200");
     for (why, manner) in [
@@ -301,7 +301,7 @@ fn smtp(play: &mut Play) {
     play.build(1);
     let good = Manner::Talks(vec!["220 mail.example.test ESMTP", "250 hello", "221 bye"]);
     let server = Tcp::serve(play.farm().real(1), "0.0.0.0:80", good.clone());
-    let check = "SMTP_CHECK {\n helo_name me.example.test\n connect_timeout 2\n retry 0\n }";
+    let check = "SMTP_CHECK {\n helo_name me.example.test\n connect_timeout 4\n retry 0\n }";
     let mut watched = Watched::begin(play, "", check);
     watched.returns(play, "220, 250");
     for (why, manner) in [
@@ -330,7 +330,7 @@ fn dns(play: &mut Play) {
     play.build(1);
     let server = Udp::serve(play.farm().real(1), "0.0.0.0:53", |it| dns_answer(it, 0));
     let check = "DNS_CHECK {\n type A\n name www.example.test\n connect_port 53\n \
-                 connect_timeout 1\n retry 0\n }";
+                 connect_timeout 4\n retry 0\n }";
     let mut watched = Watched::begin(play, "", check);
     watched.returns(play, "an answer");
     server.becomes(|it| dns_answer(it, 2));
@@ -353,7 +353,7 @@ fn dns(play: &mut Play) {
 fn udp(play: &mut Play) {
     play.build(1);
     let server = Udp::serve(play.farm().real(1), "0.0.0.0:5000", |_| None);
-    let check = "UDP_CHECK {\n connect_port 5000\n connect_timeout 1\n retry 0\n }";
+    let check = "UDP_CHECK {\n connect_port 5000\n connect_timeout 4\n retry 0\n }";
     let mut watched = Watched::begin(play, "", check);
     watched.returns(play, "nobody objects");
     drop(server);
@@ -368,7 +368,7 @@ fn udp_reply(play: &mut Play) {
     play.build(1);
     let server = Udp::serve(play.farm().real(1), "0.0.0.0:5000", |_| Some(vec![1, 2, 0x3f, 4]));
     let check = "UDP_CHECK {\n connect_port 5000\n payload 00ff10\n require_reply 01 02 XF 04\n \
-                 min_reply_length 4\n max_reply_length 8\n connect_timeout 1\n retry 0\n }";
+                 min_reply_length 4\n max_reply_length 8\n connect_timeout 4\n retry 0\n }";
     let mut watched = Watched::begin(play, "", check);
     watched.returns(play, "the reply matches");
     let bad: [(&str, crate::server::Reply); 4] = [
@@ -388,7 +388,7 @@ fn udp_reply(play: &mut Play) {
 
 fn ping(play: &mut Play) {
     play.build(1);
-    let mut watched = Watched::begin(play, "", "PING_CHECK {\n connect_timeout 1\n retry 0\n }");
+    let mut watched = Watched::begin(play, "", "PING_CHECK {\n connect_timeout 4\n retry 0\n }");
     watched.returns(play, "answers");
     deaf(play, true);
     watched.fails(play, "does not answer");
@@ -467,7 +467,7 @@ fn two_checks(play: &mut Play) {
     play.build(1);
     scripted(play, "0");
     let server = Tcp::serve(play.farm().real(1), "0.0.0.0:80", Manner::Closes);
-    let check = "TCP_CHECK {\n connect_timeout 2\n retry 0\n }\n    \
+    let check = "TCP_CHECK {\n connect_timeout 4\n retry 0\n }\n    \
                  MISC_CHECK {\n misc_path /run/look.sh\n misc_timeout 8\n retry 0\n }";
     let mut watched = Watched::begin(play, "", check);
     watched.returns(play, "both pass");
@@ -487,7 +487,7 @@ fn retries(play: &mut Play) {
     play.build(1);
     let good = Manner::Answers(http("200 OK", ""));
     let server = Tcp::serve(play.farm().real(1), "0.0.0.0:80", good.clone());
-    let check = "HTTP_GET {\n url {\n path /\n }\n connect_timeout 2\n retry 3\n \
+    let check = "HTTP_GET {\n url {\n path /\n }\n connect_timeout 4\n retry 3\n \
                  delay_before_retry 1\n }";
     let mut watched = Watched::begin(play, "", check);
     watched.returns(play, "200");
@@ -512,7 +512,7 @@ fn elsewhere(play: &mut Play) {
     play.build(2);
     let server = Tcp::serve(play.farm().real(2), "203.0.113.12:8081", Manner::Closes);
     let check = "TCP_CHECK {\n connect_ip 203.0.113.12\n connect_port 8081\n \
-                 bindto 203.0.113.1\n connect_timeout 2\n retry 0\n }";
+                 bindto 203.0.113.1\n connect_timeout 4\n retry 0\n }";
     let mut watched = Watched::begin(play, "", check);
     watched.returns(play, "somebody else's port is open");
     drop(server);
@@ -523,7 +523,7 @@ fn elsewhere(play: &mut Play) {
 fn explained(play: &mut Play) {
     play.build(1);
     let server = Tcp::serve(play.farm().real(1), "0.0.0.0:80", Manner::Answers(http("200 OK", "")));
-    let check = "HTTP_GET {\n url {\n path /\n }\n connect_timeout 2\n retry 0\n }";
+    let check = "HTTP_GET {\n url {\n path /\n }\n connect_timeout 4\n retry 0\n }";
     let mut watched = Watched::begin(play, "", check);
     watched.returns(play, "200");
     server.becomes(Manner::Answers(http("503 Busy", "")));
@@ -531,7 +531,7 @@ fn explained(play: &mut Play) {
     play.log("HTTP 503, wanted 200-299, from 203.0.113.11:80 after ");
     drop(server);
     play.until("the new reason is told", || {
-        play.try_command("server list").filter(|list| list.contains("refused"))
+        play.try_command("server list --json").filter(|list| list.contains("refused"))
     });
     watched.finish(play);
 }

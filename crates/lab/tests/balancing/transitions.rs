@@ -25,6 +25,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario::new("alpha_with_dead_servers", dead_from_the_start),
         Scenario::new("dead_at_start_without_alpha", dead_without_alpha),
         Scenario::new("notifications_at_start", notified_at_start),
+        Scenario::new("ha_suspend", suspended),
     ]
 }
 
@@ -181,4 +182,32 @@ fn notified_at_start(play: &mut Play) {
     seen.note(play, "all are up");
     play.stop();
     seen.note(play, "it has ended");
+}
+
+/// Checks run while the virtual address is on this host, and only then.
+fn suspended(play: &mut Play) {
+    play.build(1);
+    let server = serve(play, 1);
+    let block = "TCP_CHECK {\n      connect_timeout 5\n      warmup 0\n    }";
+    let settings = "delay_loop 1\n  lb_algo rr\n  lb_kind NAT\n  protocol TCP\n  ha_suspend";
+    let text = crate::cases::server("198.51.100.100 80", settings, &real("203.0.113.11 80", block));
+    play.start(&format!("{GLOBAL}{text}"));
+    let looks = |play: &Play| {
+        let before = server.count();
+        play.until("checks", || (server.count() > before + 1).then_some(()));
+    };
+    looks(play);
+    for round in 0..2 {
+        play.run("ip addr del 198.51.100.100/32 dev front");
+        // A check that is under way may end, and the daemon has to hear of it first.
+        let last = play.rest(|_| server.count());
+        play.quiet();
+        play.quiet();
+        assert!(server.count() <= last + 1, "round {round}: looks without the address");
+        play.run("ip addr add 198.51.100.100/32 dev front");
+        looks(play);
+    }
+    let table = play.table();
+    play.note_all("table", table);
+    play.stop();
 }
