@@ -113,7 +113,7 @@ pub(super) const BLOCKS: &[Block] = &[
         title: "SSL",
         doc: "The client side of TLS checks.",
         content: Content::Keywords(&[&[
-            kw("password", TEXT, "", "Password of the key.").lenient(),
+            kw("password", TEXT, "", "Password of the key.").lenient().later(),
             kw("ca", Path, "", "File of certificate authorities.").lenient(),
             kw("certificate", Path, "", "File of our certificate.").lenient(),
             kw("key", Path, "", "File of its key.").lenient(),

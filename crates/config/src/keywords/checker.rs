@@ -114,7 +114,8 @@ pub(super) const BLOCKS: &[Block] = &[
             kw("regex_max_offset", int(0, U32), "none", "A match must begin before this.")
                 .lenient(),
             kw("regex_stack", special("START MAX", "32768 524288", "2 1"), "", "Bytes of stack.")
-                .lenient(),
+                .lenient()
+                .ignored("expressions need no stack here"),
             kw("tls_compliant", Bool, "the checker's", "Insist on an orderly end of TLS.")
                 .since("2.3"),
         ]],
