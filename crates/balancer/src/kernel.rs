@@ -4,7 +4,7 @@
 //! IPVS tells nobody of changes. So the table is read now and then, a bounded share of it at a
 //! time, and compared with what was last set there.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -102,7 +102,8 @@ pub(crate) struct Kernel {
     unkept: bool,
     /// From where the next look goes on.
     next: Option<ServiceKey>,
-    refusals: VecDeque<String>,
+    /// What the kernel refused when it was asked last, by service.
+    refusals: BTreeMap<ServiceKey, Vec<String>>,
     repaired: u64,
 }
 
@@ -170,7 +171,7 @@ impl Kernel {
                 }
             };
             let plan = plan(&self.mirror, &self.held, desired, Strays::Keep);
-            let (done, uncertain) = self.carry_out(plan);
+            let (done, uncertain) = self.carry_out(plan, &keys);
             outcome.absorb(done);
             if !uncertain {
                 break;
@@ -195,7 +196,7 @@ impl Kernel {
             outcome.absorb(self.read(&new));
         }
         let plan = plan_for(keys, &self.mirror, &self.held, desired, Strays::Keep);
-        let (done, mut uncertain) = self.carry_out(plan);
+        let (done, mut uncertain) = self.carry_out(plan, keys);
         outcome.absorb(done);
         for _ in 0..ATTEMPTS {
             if !uncertain || outcome.lost.is_some() {
@@ -203,7 +204,7 @@ impl Kernel {
             }
             outcome.absorb(self.read(keys));
             let plan = plan_for(keys, &self.mirror, &self.held, desired, Strays::Keep);
-            let (done, again) = self.carry_out(plan);
+            let (done, again) = self.carry_out(plan, keys);
             outcome.absorb(done);
             uncertain = again;
         }
@@ -275,13 +276,7 @@ impl Kernel {
             .map(|(key, _)| *key)
             .filter(|key| !self.held.contains(key))
             .collect();
-        if plan.is_empty() && failed.is_empty() {
-            if looked.len() == self.held.services().len() {
-                self.refusals.clear();
-            }
-            return outcome;
-        }
-        outcome.absorb(self.carry_out(plan).0);
+        outcome.absorb(self.carry_out(plan, &looked).0);
         if !failed.is_empty() {
             outcome.absorb(self.bring(&failed, desired));
         }
@@ -342,9 +337,12 @@ impl Kernel {
         self.repaired
     }
 
-    /// The last refusals, oldest first.
-    pub(crate) fn refusals(&self) -> impl Iterator<Item = &str> {
-        self.refusals.iter().map(String::as_str)
+    /// What the kernel refuses: some of it, and how much more there is.
+    pub(crate) fn refusals(&self) -> Vec<String> {
+        let mut all = self.refusals.values().flatten();
+        let mut told: Vec<String> = all.by_ref().take(REPORTED).cloned().collect();
+        told.extend(more_requests(all.count()));
+        told
     }
 
     /// The way to the kernel is lost.
@@ -368,8 +366,12 @@ impl Kernel {
         Outcome::default()
     }
 
-    /// Carries a plan out. Whether the mirror may be wrong now.
-    fn carry_out(&mut self, plan: netlink::ipvs::Plan) -> (Outcome, bool) {
+    /// Carries a plan out that was made for these services. Whether the mirror may be wrong now.
+    fn carry_out(
+        &mut self,
+        plan: netlink::ipvs::Plan,
+        keys: &BTreeSet<ServiceKey>,
+    ) -> (Outcome, bool) {
         let mut outcome = Outcome {
             adopted: plan.adopted.clone(),
             strays: plan.strays.iter().map(|(key, address, _)| (*key, *address)).collect(),
@@ -383,26 +385,23 @@ impl Kernel {
         let many = self.held.services().len();
         let settled = self.held.settle(plan, &results, &mut self.mirror);
         self.unkept |= many != self.held.services().len();
+        let before: BTreeMap<_, _> =
+            keys.iter().filter_map(|key| self.refusals.remove_entry(key)).collect();
         let mut more = 0;
         for (request, error) in &settled.failures {
+            let Some(key) = request.service() else { continue };
             let text = format!("{}: {error}", described(request));
-            if self.refusals.contains(&text) {
-                // It was told when it was tried first.
-                continue;
+            // What was told when it was tried first is not told again.
+            if !before.get(key).is_some_and(|told| told.contains(&text)) {
+                if outcome.refused.len() < REPORTED {
+                    outcome.refused.push(text.clone());
+                } else {
+                    more += 1;
+                }
             }
-            if outcome.refused.len() >= REPORTED {
-                more += 1;
-                continue;
-            }
-            if self.refusals.len() >= REPORTED {
-                self.refusals.pop_front();
-            }
-            self.refusals.push_back(text.clone());
-            outcome.refused.push(text);
+            self.refusals.entry(*key).or_default().push(text);
         }
-        if more > 0 {
-            outcome.refused.push(format!("{more} more requests were refused"));
-        }
+        outcome.refused.extend(more_requests(more));
         (outcome, settled.uncertain)
     }
 
@@ -432,6 +431,15 @@ pub(crate) fn role_word(role: SyncRole) -> &'static str {
     match role {
         SyncRole::Master => "master",
         SyncRole::Backup => "backup",
+    }
+}
+
+/// What is said of the refusals beyond [`REPORTED`].
+fn more_requests(count: usize) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some("1 more request was refused".to_owned()),
+        _ => Some(format!("{count} more requests were refused")),
     }
 }
 

@@ -85,7 +85,7 @@ impl Balancer {
                 remedy: self.problem.as_ref().map(|p| p.remedy.clone()),
                 retry_in,
                 repaired: self.kernel.repaired(),
-                refused: self.kernel.refusals().map(str::to_owned).collect(),
+                refused: self.kernel.refusals(),
                 sync_daemons: daemons
                     .iter()
                     .map(|d| format!("{} {} {}", role_word(d.role), d.interface, d.sync_id))

@@ -182,6 +182,42 @@ fn what_the_kernel_refuses_is_told_once_and_tried_again() {
 }
 
 #[test]
+fn a_scheduler_that_is_missing_is_told_once_however_many_want_it() {
+    let text = |scheduler: &str| -> String {
+        let server = |n: usize| {
+            let scheduler = if n < 40 { scheduler } else { "rr" };
+            format!(
+                "virtual_server 198.51.100.{} 80 {{\n protocol TCP\n lb_algo {scheduler}\n \
+                 real_server 203.0.113.2 80 {{\n }}\n}}\n",
+                n + 1
+            )
+        };
+        (0..42).map(server).collect()
+    };
+    let scene = Scene::new(&text("mh"));
+    scene.kernel.lock().without_scheduler("mh");
+    let stage = scene.start();
+    let told = || {
+        let Reply::Records(records) = stage.ask(&Ask::History { subject: None }) else {
+            panic!("no records")
+        };
+        records.into_iter().filter(|record| record.kind == "kernel-refused").count()
+    };
+    let server = at("203.0.113.2:80");
+    stage.await_table("TCP 198.51.100.42:80", &[(server, 1)]);
+    for _ in 0..4 {
+        let refused = stage.status().ipvs.refused;
+        assert_eq!((refused.len(), told()), (17, 17), "{refused:?}");
+        assert_eq!(refused[16], "24 more requests were refused");
+        assert!(matches!(stage.ask(&Ask::Retry), Reply::Done(_)));
+    }
+    stage.reload(&text("wlc"), 2);
+    stage.await_table("TCP 198.51.100.1:80", &[(server, 1)]);
+    assert!(stage.status().ipvs.refused.is_empty());
+    assert_eq!(told(), 17);
+}
+
+#[test]
 fn in_a_large_table_every_service_has_its_turn() {
     let mut text = String::new();
     for n in 1..=600 {

@@ -52,7 +52,8 @@ pub struct Ipvs {
     /// How many changes of somebody else to our part of the table were put right.
     #[serde(default)]
     pub repaired: u64,
-    /// Requests that the kernel refused, in sentences, the newest last; at most 16.
+    /// Requests that the kernel refuses, in sentences; of more than 16 the rest is counted in a
+    /// last one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<String>,
     /// The synchronisation daemons that this role runs (`lvs_sync_daemon` without an instance).
