@@ -3,15 +3,17 @@
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use status::Record;
 use status::api::{MAX_REQUEST, Reply, Request};
 
@@ -21,6 +23,8 @@ const MAX_CLIENTS: usize = 32;
 const STREAM_QUEUE: usize = 1024;
 /// How long a client may take to read an answer or finish a line that it has begun.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often it is looked whether a client of the event stream is still there.
+const LISTENING: Duration = Duration::from_secs(1);
 /// Client threads only parse and print JSON.
 const STACK: usize = 256 * 1024;
 
@@ -157,10 +161,7 @@ fn serve(mut stream: UnixStream, to_role: &Sender<Call>, wake: &Wake) -> io::Res
         }
         wake();
         if is_stream {
-            for reply in replies {
-                write_reply(&mut stream, &reply)?;
-            }
-            return Ok(());
+            return pass_on(&mut stream, &replies);
         }
         match replies.recv_timeout(CLIENT_TIMEOUT) {
             Ok(reply) => write_reply(&mut stream, &reply)?,
@@ -169,6 +170,27 @@ fn serve(mut stream: UnixStream, to_role: &Sender<Call>, wake: &Wake) -> io::Res
             }
         }
     }
+}
+
+/// Writes events until the client hangs up or the role ends. Events may be days apart: a client that
+/// has gone must not keep its place until the next one.
+fn pass_on(stream: &mut UnixStream, events: &Receiver<Reply>) -> io::Result<()> {
+    loop {
+        match events.recv_timeout(LISTENING) {
+            Ok(event) => write_reply(stream, &event)?,
+            Err(RecvTimeoutError::Timeout) if has_hung_up(stream)? => return Ok(()),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+    }
+}
+
+/// Whether the other end is closed. One that only writes no more still listens.
+fn has_hung_up(stream: &UnixStream) -> io::Result<bool> {
+    let mut now = [PollFd::new(stream.as_fd(), PollFlags::empty())];
+    poll(&mut now, PollTimeout::ZERO)?;
+    let gone = PollFlags::POLLHUP | PollFlags::POLLERR;
+    Ok(now[0].revents().is_some_and(|events| events.intersects(gone)))
 }
 
 fn write_reply(stream: &mut UnixStream, reply: &Reply) -> io::Result<()> {
@@ -190,6 +212,21 @@ mod tests {
         let mut line = String::new();
         reader.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap()
+    }
+
+    fn record() -> Record {
+        Record {
+            seq: 1,
+            time: status::Timestamp::default(),
+            severity: status::Severity::Info,
+            subject: None,
+            kind: "test".into(),
+            from: None,
+            to: None,
+            message: "hello".into(),
+            cause: None,
+            hint: None,
+        }
     }
 
     fn next(api: &Api) -> (Request, Answer<Reply>) {
@@ -241,20 +278,41 @@ mod tests {
         let (request, answer) = next(&api);
         assert_eq!(request, Request::Events);
         api.subscribe(answer);
-        let record = Record {
-            seq: 1,
-            time: status::Timestamp::default(),
-            severity: status::Severity::Info,
-            subject: None,
-            kind: "test".into(),
-            from: None,
-            to: None,
-            message: "hello".into(),
-            cause: None,
-            hint: None,
-        };
-        api.publish(&record);
+        api.publish(&record());
         assert_eq!(api.streams.len(), 1);
-        assert_eq!(read(&mut lines(&client)), Reply::Event(record));
+        assert_eq!(read(&mut lines(&client)), Reply::Event(record()));
+    }
+
+    #[test]
+    fn clients_of_the_stream_that_have_gone_leave_their_places() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("failover.sock");
+        let mut api = Api::listen(&path, Arc::new(|| {})).unwrap();
+        let mut subscribe = || {
+            let mut client = UnixStream::connect(&path).unwrap();
+            client.write_all(b"{\"request\":\"events\"}\n").unwrap();
+            let (_, answer) = next(&api);
+            api.subscribe(answer);
+            client
+        };
+        let listener = subscribe();
+        // It has nothing more to ask, and goes on listening.
+        listener.shutdown(std::net::Shutdown::Write).unwrap();
+        drop((1..MAX_CLIENTS).map(|_| subscribe()).collect::<Vec<_>>());
+        let begun = std::time::Instant::now();
+        loop {
+            let mut client = UnixStream::connect(&path).unwrap();
+            // Refused clients find the connection closed, perhaps before they have written.
+            let _ = client.write_all(b"nonsense\n");
+            let mut line = String::new();
+            let _ = lines(&client).read_line(&mut line);
+            if line.contains("not a request") {
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30), "the places stay taken: {line}");
+            thread::sleep(Duration::from_millis(20));
+        }
+        api.publish(&record());
+        assert_eq!(read(&mut lines(&listener)), Reply::Event(record()));
     }
 }
