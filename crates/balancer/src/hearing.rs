@@ -270,16 +270,21 @@ impl Balancer {
         self.tell_outcome(outcome);
     }
 
-    /// Counts the connections of servers that are being drained.
+    /// Counts the connections of servers that are being drained. A kernel that never had IPVS has
+    /// none.
     pub(crate) fn count_connections(&mut self) {
         let draining = self.core.draining();
-        if draining.is_empty() || !self.kernel.is_open() {
+        if draining.is_empty() {
             return;
+        }
+        let open = self.kernel.is_open();
+        if !open && (self.was_open || self.problem.is_none()) {
+            return self.count_again();
         }
         let mut known = BTreeMap::<ServiceKey, Vec<netlink::ipvs::DestinationState>>::new();
         for drain in draining {
             let (mut active, mut inactive) = (0_u64, 0_u64);
-            for (key, address) in &drain.destinations {
+            for (key, address) in drain.destinations.iter().filter(|_| open) {
                 if !known.contains_key(key) {
                     match self.kernel.connections(key) {
                         Ok(states) => known.insert(*key, states),

@@ -109,6 +109,25 @@ fn without_ipvs_checks_go_on_and_it_is_found_when_asked_for() {
 }
 
 #[test]
+fn without_ipvs_a_drain_ends_at_once() {
+    let (a, b) = two();
+    let scene = Scene::new(&plain());
+    scene.ipvs.store(false, Ordering::SeqCst);
+    let stage = scene.start();
+    let order = ServerOrder::Drain { deadline_ms: None };
+    assert!(matches!(stage.server(order, "198.51.100.1:80", "203.0.113.2"), Reply::Done(_)));
+    eventually("the drain has ended", || {
+        let order = stage.status().virtual_servers[0].real_servers[0].order;
+        matches!(order, Some(status::balancing::Order::Drain { finished: true, .. })).then_some(())
+    });
+    stage.ipvs.store(true, Ordering::SeqCst);
+    assert!(matches!(stage.ask(&Ask::Retry), Reply::Done(_)));
+    stage.await_table(VIP, &[(b, 1)]);
+    assert!(matches!(stage.server(ServerOrder::Enable, "all", "203.0.113.2"), Reply::Done(_)));
+    stage.await_table(VIP, &[(a, 3), (b, 1)]);
+}
+
+#[test]
 fn a_reload_with_one_changed_server_asks_the_kernel_for_one_change() {
     let (a, b) = two();
     let stage = Scene::new(&plain()).start();
