@@ -48,18 +48,15 @@ struct Others {
 }
 
 impl Farm {
-    /// A director on its own, with nothing but a loopback interface and the VIPs on it: enough to
-    /// see what becomes of a configuration.
+    /// A director on its own, with no interface that is up: enough to see what becomes of a
+    /// configuration.
     ///
     /// # Errors
     ///
-    /// When the kernel refuses something or `ip` is missing.
+    /// When the kernel refuses something.
     pub fn director_only() -> Result<Self, LabError> {
         let base = home()?;
         let director = make(base.path(), "director")?;
-        let vips =
-            format!("link set lo up\naddr add {VIP}/32 dev lo\naddr add {VIP6}/128 dev lo\n");
-        director.feed(&["ip", "-batch", "-"], &vips)?;
         Ok(Self { clock: Clock::start(), daemon: None, director, others: None, _base: base })
     }
 

@@ -40,18 +40,34 @@ pub(crate) fn all() -> Vec<Case> {
         cases.push(Case { name: name.to_owned(), steps });
     };
 
-    for scheduler in
-        ["rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "mh", "dh", "fo", "ovf", "sed", "nq"]
-    {
-        let settings = format!("lb_algo {scheduler}\n  lb_kind NAT\n  protocol TCP");
-        add(&format!("scheduler_{scheduler}"), vec![server(VS, &settings, &two())]);
-    }
-    // twos came with Linux 6.? and is not in every kernel; both programs must then do the same.
-    add("scheduler_twos", vec![server(VS, "lb_algo twos\n  protocol TCP\n  lb_kind NAT", &two())]);
-    add(
-        "scheduler_unknown",
-        vec![server(VS, "lb_algo wrong\n  protocol TCP\n  lb_kind NAT", &two())],
-    );
+    // One virtual server for each of these settings, on a port of its own.
+    let each = |list: &[&str], rest: &str| -> String {
+        let servers = list.iter().enumerate().map(|(index, settings)| {
+            let address = format!("198.51.100.100 {}", 8001 + index);
+            server(&address, &format!("{settings}\n  {rest}"), &two())
+        });
+        servers.collect()
+    };
+    let schedulers = [
+        "lb_algo rr",
+        "lb_algo wrr",
+        "lb_algo lc",
+        "lb_algo wlc",
+        "lb_algo lblc",
+        "lb_algo lblcr",
+        "lb_algo sh",
+        "lb_algo mh",
+        "lb_algo dh",
+        "lb_algo fo",
+        "lb_algo ovf",
+        "lb_algo sed",
+        "lb_algo nq",
+    ];
+    add("schedulers", vec![each(&schedulers, "lb_kind NAT\n  protocol TCP")]);
+    // twos is not in every kernel; both programs must then do the same.
+    let odd = |algorithm: &str| each(&[algorithm], "lb_kind NAT\n  protocol TCP");
+    add("scheduler_twos", vec![odd("lb_algo twos")]);
+    add("scheduler_unknown", vec![odd("lb_algo wrong")]);
     add("all_defaults", vec![server(VS, "", &two())]);
     let flags = |algorithm: &str, flags: &str| {
         server(
@@ -60,26 +76,27 @@ pub(crate) fn all() -> Vec<Case> {
             &two(),
         )
     };
-    add("flags_sh", vec![flags("sh", "sh-port\n  sh-fallback")]);
-    add("flags_mh", vec![flags("mh", "mh-port\n  mh-fallback")]);
-    add("flags_numbered", vec![flags("wlc", "flag-1\n  flag-3")]);
-    add("flag_two", vec![flags("wlc", "flag-2")]);
-
-    for method in ["NAT", "DR", "TUN"] {
-        let settings = format!("lb_algo rr\n  lb_kind {method}\n  protocol TCP");
-        add(&format!("method_{}", method.to_lowercase()), vec![server(VS, &settings, &two())]);
-    }
-    for (name, method) in [
-        ("tunnel_ipip", "TUN type ipip"),
-        ("tunnel_gue", "TUN type gue port 6080"),
-        ("tunnel_gue_checksum", "TUN type gue port 6080 csum"),
-        ("tunnel_gue_remote_checksum", "TUN type gue port 6080 remcsum"),
-        ("tunnel_gre", "TUN type gre"),
-        ("tunnel_gre_checksum", "TUN type gre csum"),
-    ] {
-        let settings = format!("lb_algo rr\n  lvs_method {method}\n  protocol TCP");
-        add(name, vec![server(VS, &settings, &two())]);
-    }
+    let flagged = [
+        "lb_algo sh\n  sh-port\n  sh-fallback",
+        "lb_algo sh\n  sh-port",
+        "lb_algo sh\n  sh-fallback",
+        "lb_algo mh\n  mh-port\n  mh-fallback",
+        "lb_algo mh\n  mh-port",
+        "lb_algo wlc\n  flag-1\n  flag-3",
+        "lb_algo wlc\n  flag-2",
+    ];
+    add("flags", vec![each(&flagged, "lb_kind NAT\n  protocol TCP")]);
+    let methods = ["lb_kind NAT", "lb_kind DR", "lb_kind TUN"];
+    add("methods", vec![each(&methods, "lb_algo rr\n  protocol TCP")]);
+    let tunnels = [
+        "lvs_method TUN type ipip",
+        "lvs_method TUN type gue port 6080",
+        "lvs_method TUN type gue port 6080 csum",
+        "lvs_method TUN type gue port 6080 remcsum",
+        "lvs_method TUN type gre",
+        "lvs_method TUN type gre csum",
+    ];
+    add("tunnels", vec![each(&tunnels, "lb_algo rr\n  protocol TCP")]);
     let mixed = real(R1, "lvs_method DR") + &real(R2, "lvs_method TUN type gue port 6080");
     add("method_of_each_server", vec![server(VS, &tcp(""), &mixed)]);
     let other_ports = real("203.0.113.11 8080", "weight 1") + &real("203.0.113.12", "weight 1");
@@ -87,9 +104,8 @@ pub(crate) fn all() -> Vec<Case> {
     let direct = "lb_algo rr\n  lb_kind DR\n  protocol TCP";
     add("ports_with_dr", vec![server(VS, direct, &real("203.0.113.11 8080", "weight 1"))]);
 
-    add("protocol_udp", vec![server(VS, "lb_algo rr\n  lb_kind NAT\n  protocol UDP", &two())]);
-    add("protocol_sctp", vec![server(VS, "lb_algo rr\n  lb_kind NAT\n  protocol SCTP", &two())]);
-    add("one_packet", vec![server(VS, "lb_algo rr\n  lb_kind NAT\n  protocol UDP\n  ops", &two())]);
+    let protocols = ["protocol UDP", "protocol SCTP", "protocol UDP\n  ops"];
+    add("protocols", vec![each(&protocols, "lb_algo rr\n  lb_kind NAT")]);
 
     add("persistence", vec![server(VS, &tcp("persistence_timeout 120"), &two())]);
     add("persistence_default", vec![server(VS, &tcp("persistence_timeout"), &two())]);
@@ -114,13 +130,11 @@ pub(crate) fn all() -> Vec<Case> {
     add("tunnels_to_both_families", vec![server(VS, tunnel, &both)]);
     add("ipv6_tunnel_to_ipv4", vec![server("2001:db8::100 80", tunnel, &real(R1, ""))]);
 
-    add("fwmark", vec![server("fwmark 3", "lb_algo rr\n  lb_kind NAT", &two())]);
-    add("fwmark_direct", vec![server("fwmark 3", "lb_algo rr\n  lb_kind DR", &two())]);
-    add("fwmark_ipv6", vec![server("fwmark 4", "lb_algo wlc\n  lb_kind NAT", &six)]);
-    add(
-        "fwmark_persistence",
-        vec![server("fwmark 5", "lb_algo rr\n  lb_kind NAT\n  persistence_timeout 30", &two())],
-    );
+    let marks = server("fwmark 3", "lb_algo rr\n  lb_kind NAT", &two())
+        + &server("fwmark 4", "lb_algo rr\n  lb_kind DR", &two())
+        + &server("fwmark 5", "lb_algo wlc\n  lb_kind NAT", &six)
+        + &server("fwmark 6", "lb_algo rr\n  lb_kind NAT\n  persistence_timeout 30", &two());
+    add("marks", vec![marks]);
 
     let group = |members: &str| format!("virtual_server_group G {{\n{members}}}\n");
     let grouped = |members: &str| group(members) + &server("group G", &tcp(""), &two());

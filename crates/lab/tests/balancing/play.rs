@@ -13,7 +13,7 @@ use crate::fifo::Fifo;
 pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 
 /// Between two looks at something that nobody announces.
-const PAUSE: Duration = Duration::from_millis(25);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Nothing has changed for so long: at rest.
 pub(crate) const REST: Duration = Duration::from_millis(600);

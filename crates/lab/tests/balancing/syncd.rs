@@ -55,11 +55,11 @@ fn following(play: &mut Play) {
     let instance = |priority: u32| {
         format!(
             "vrrp_instance V {{\n  interface front\n  virtual_router_id 51\n  version 3\n  \
-             priority {priority}\n  advert_int 0.5\n  virtual_ipaddress {{\n    198.51.100.111/32\n  }}\n}}\n"
+             priority {priority}\n  advert_int 3\n  virtual_ipaddress {{\n    198.51.100.111/32\n  }}\n}}\n"
         )
     };
     play.start_with(&(text("front V id 7") + &instance(150)), &["-D"]);
-    // Until it becomes master (two seconds) it is a backup.
+    // Until it becomes master (ten seconds) it is a backup.
     let backup = wait_daemons(play, "the backup daemon", |lines| {
         lines.len() == 1 && lines[0].starts_with("backup")
     });

@@ -41,7 +41,7 @@ fn follow(play: &mut Play, steps: &[String]) {
         }
     }
     play.stop();
-    let left = play.table();
+    let left = play.farm().glimpse();
     play.note_all("table after the end", left);
 }
 
