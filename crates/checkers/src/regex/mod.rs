@@ -11,11 +11,12 @@
 
 mod translate;
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use config::model::checker::Regex;
@@ -68,8 +69,6 @@ pub enum Unusable {
 /// A compiled expression with its options.
 pub struct Expression {
     regex: fancy_regex::Regex,
-    /// The same with more steps, for long texts.
-    patient: OnceLock<Option<fancy_regex::Regex>>,
     /// In the words of fancy-regex.
     pattern: String,
     options: Options,
@@ -108,7 +107,6 @@ impl Expression {
         Ok(Self {
             regex: compile(&pattern, options, STEPS[0])
                 .map_err(|error| Unusable::Syntax(complaint(&error)))?,
-            patient: OnceLock::new(),
             pattern,
             options,
             slow,
@@ -117,27 +115,37 @@ impl Expression {
         })
     }
 
-    /// What searches a text of that size.
-    fn engine(&self, bytes: usize) -> &fancy_regex::Regex {
-        if !self.needs_thread(bytes) {
-            return &self.regex;
-        }
-        let compile = || compile(&self.pattern, self.options, STEPS[1]).ok();
-        self.patient.get_or_init(compile).as_ref().unwrap_or(&self.regex)
-    }
-
     /// Where the first match begins, if there is one that begins within the offsets.
     ///
     /// # Errors
     /// It would take too long.
     pub fn find(&self, text: &[u8]) -> Result<Option<usize>, TooManySteps> {
+        self.find_by(&self.engine(text.len()), text)
+    }
+
+    /// What searches a text of that size. The one with more steps, for long texts, is made for each
+    /// search: fancy-regex keeps the stacks of all threads that ever searched, and those of a
+    /// hostile text are tens of megabytes each.
+    fn engine(&self, bytes: usize) -> Cow<'_, fancy_regex::Regex> {
+        if !self.needs_thread(bytes) {
+            return Cow::Borrowed(&self.regex);
+        }
+        match compile(&self.pattern, self.options, STEPS[1]) {
+            Ok(patient) => Cow::Owned(patient),
+            // It was compiled before.
+            Err(_) => Cow::Borrowed(&self.regex),
+        }
+    }
+
+    fn find_by(
+        &self,
+        engine: &fancy_regex::Regex,
+        text: &[u8],
+    ) -> Result<Option<usize>, TooManySteps> {
         if self.min_offset > text.len() {
             return Ok(None);
         }
-        let found = self
-            .engine(text.len())
-            .find_from_pos(text, self.min_offset)
-            .map_err(|_| TooManySteps)?;
+        let found = engine.find_from_pos(text, self.min_offset).map_err(|_| TooManySteps)?;
         let Some(at) = found.map(|found| found.start()) else { return Ok(None) };
         let line = || text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
         let late =
@@ -155,9 +163,10 @@ impl Expression {
         answer: &[u8],
         head: usize,
     ) -> Result<Option<usize>, TooManySteps> {
-        match self.find(answer.get(head..).unwrap_or_default())? {
+        let engine = self.engine(answer.len());
+        match self.find_by(&engine, answer.get(head..).unwrap_or_default())? {
             Some(at) => Ok(Some(at)),
-            None => self.find(answer),
+            None => self.find_by(&engine, answer),
         }
     }
 
