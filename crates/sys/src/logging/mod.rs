@@ -9,6 +9,9 @@
 //! | error, warn, info | always | 3, 4, 6 |
 //! | debug | with `-D` (detail 1) | 6 |
 //! | trace | with `-D -D` (detail 2) | 7 |
+//!
+//! Libraries of others are heard with `-D -D` only: a TLS library has two lines for every connection,
+//! and a warning whenever a server likes.
 
 mod line;
 mod time;
@@ -34,6 +37,8 @@ const SYSLOG_SOCKET: &str = "/dev/log";
 const JOURNAL_SOCKET: &str = "/run/systemd/journal/socket";
 /// Permission bits of a log file that we create.
 const FILE_MODE: u32 = 0o640;
+/// What the names of the project's crates begin with.
+const OURS: &str = "standfast";
 /// LOG_DAEMON.
 const DEFAULT_FACILITY: u8 = 3;
 
@@ -251,7 +256,9 @@ impl Logger {
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= log::max_level()
+        let most = log::max_level();
+        let ours = metadata.target().starts_with(OURS);
+        metadata.level() <= most && (ours || most == LevelFilter::Trace)
     }
 
     fn log(&self, record: &Record<'_>) {

@@ -148,15 +148,16 @@ fn a_full_pipe_is_not_waited_for() {
 #[test]
 fn levels_follow_the_detail() {
     assert_eq!(priority(Level::Trace), 7);
-    let enabled = |level| {
-        Logger::open(Settings::console("x"), &Paths::default())
-            .unwrap()
-            .enabled(&Metadata::builder().level(level).build())
-    };
+    let logger = Logger::open(Settings::console("x"), &Paths::default()).unwrap();
+    let says =
+        |target, level| logger.enabled(&Metadata::builder().target(target).level(level).build());
+    let enabled = |level| says("standfast_checkers::tls", level);
+    let others = |level| says("rustls::client", level);
     set_detail(0);
     assert!(enabled(Level::Info) && !enabled(Level::Debug));
     set_detail(1);
     assert!(enabled(Level::Debug) && !enabled(Level::Trace));
+    assert!(!others(Level::Error));
     set_detail(7);
-    assert!(enabled(Level::Trace));
+    assert!(enabled(Level::Trace) && others(Level::Trace));
 }
