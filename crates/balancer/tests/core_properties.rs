@@ -69,7 +69,7 @@ fn file() -> impl Strategy<Value = Vec<Option<Service>>> {
 
 /// The file in words. With `overlap` all services are for the same packets.
 fn text(file: &[Option<Service>], overlap: bool) -> String {
-    let mut text = String::new();
+    let mut text = "track_file load {\n file /run/load\n}\n".to_owned();
     for (n, service) in file.iter().enumerate() {
         let Some(service) = service else { continue };
         let at = if overlap { 1 } else { n };
@@ -82,9 +82,10 @@ fn text(file: &[Option<Service>], overlap: bool) -> String {
             if server.inhibit {
                 body += "  inhibit_on_failure\n";
             }
-            for (bit, check) in ["TCP_CHECK", "PING_CHECK", "SMTP_CHECK"].iter().enumerate() {
+            let checks = ["TCP_CHECK {", "FILE_CHECK {\n   track_file load", "SMTP_CHECK {"];
+            for (bit, check) in checks.iter().enumerate() {
                 if server.checks & (1 << bit) != 0 {
-                    body += &format!("  {check} {{\n  }}\n");
+                    body += &format!("  {check}\n  }}\n");
                 }
             }
             body += " }\n";

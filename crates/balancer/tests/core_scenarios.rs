@@ -896,3 +896,34 @@ fn records_carry_cause_and_severity() {
     );
     assert_eq!((records[2].from.as_deref(), records[2].to.as_deref()), (Some("UP"), Some("DOWN")));
 }
+
+const FILE: &str = "track_file load {\n file /run/load\n}\n";
+
+#[test]
+fn the_quorum_waits_for_what_files_say_as_2_2_7() {
+    let server = rs_with(11, "weight 0", "FILE_CHECK {\n track_file load\n weight 1\n }");
+    let text =
+        FILE.to_owned() + &vs(&format!("sorry_server 203.0.113.99 80\n{server}{}", rs(12, "")));
+    // 2.2.7 knows the value before it begins: nobody hears of a quorum that lasts a moment.
+    let mut world = World::new(&text);
+    assert!(world.told().is_empty());
+    assert_eq!(world.servers(), [format!("{A} 0"), format!("{B} 1")]);
+    world.down(B, 0);
+    assert!(world.told().iter().all(|line| !line.contains("quorum")));
+    world.weigh(A, 0, Some(Adjustment::Add(3)));
+    let told = world.told();
+    assert!(told.iter().any(|line| line.starts_with("Gained quorum 1+0=1 <= 3")), "{told:?}");
+    assert_eq!(world.servers(), [format!("{A} 3")]);
+}
+
+#[test]
+fn a_file_that_takes_the_quorum_away_at_the_start_is_told_once() {
+    let server = rs_with(11, "", "FILE_CHECK {\n track_file load\n }");
+    let text = FILE.to_owned() + &vs(&format!("sorry_server 203.0.113.99 80\n{server}"));
+    let mut world = World::new(&text);
+    world.down(A, 0);
+    let told = world.told();
+    let quorum: Vec<&String> = told.iter().filter(|line| line.contains("fifo VS")).collect();
+    assert_eq!(quorum, ["fifo VS [198.51.100.1]:tcp:80 DOWN"], "{told:?}");
+    assert_eq!(world.servers(), ["203.0.113.99:80 1"]);
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use config::diagnostic::{Class, Code, Language};
+use config::diagnostic::{Class, Code, Language, Severity};
 use config::lower::{BuiltinNames, Lowered, lower};
 use config::model::VirtualServer;
 use config::model::balancer::{
@@ -76,6 +76,13 @@ fn quorum_and_hysteresis() {
     assert_eq!((*vs.quorum, said), (4, vec![Language::Conflict]));
     let (vs, said) = service("quorum 3\nhysteresis 3", "weight 4");
     assert_eq!((*vs.hysteresis, said), (2, vec![Language::OutOfRange]));
+    // Neither makes a reload refused: what is used instead is safe, as Keepalived does.
+    let lowered = read(
+        "virtual_server 192.0.2.1 80 {\n lb_algo rr\n lb_kind NAT\n protocol TCP\n quorum 3\n \
+         hysteresis 1\n real_server 203.0.113.9 80 {\n weight 1\n }\n}\n",
+    );
+    assert_eq!(codes(&lowered), [Language::Conflict, Language::OutOfRange]);
+    assert!(lowered.diagnostics.iter().all(|d| d.severity != Severity::Error));
     // Keepalived reduces the quorum to 0 here, and its hysteresis wraps round.
     let (vs, _) = service("", "weight 0");
     assert_eq!((*vs.quorum, *vs.hysteresis), (1, 0));

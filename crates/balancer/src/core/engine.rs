@@ -337,7 +337,8 @@ impl Core {
         }
         self.weight_event(v, s, before, WeightCause::Check(keyword));
         self.touch(v);
-        self.judge(v, false);
+        let begun = self.virtual_servers[v].begun;
+        self.judge(v, !begun);
     }
 
     /// A server serves from now on.
@@ -510,7 +511,7 @@ impl Core {
             let have = vs.weight();
             let (quorum, hysteresis) = (vs.plan.quorum, vs.plan.hysteresis);
             assert!(hysteresis < quorum, "hysteresis of {}", vs.plan.name);
-            let awaited = vs.plan.servers.iter().any(|server| self.is_awaited(server));
+            let awaited = self.awaits(vs);
             if vs.begun && !awaited && !self.stopping {
                 let least = u64::from(quorum - hysteresis);
                 assert!(!vs.up || have > 0 && have >= least, "{} is up with {have}", vs.plan.name);

@@ -2,7 +2,9 @@
 
 use super::engine::Core;
 use super::event::{EventKind, Notice, Quorum};
+use super::server::{Ck, Vs};
 use super::text;
+use config::model::checker::CheckerKind;
 use notify::event::Subject;
 use notify::mail;
 use notify::mail::text::QuorumCause;
@@ -11,11 +13,12 @@ impl Core {
     /// Judges the quorum of a virtual server. `initial`: at the start or after a reload.
     ///
     /// It is gained at `quorum + hysteresis` and lost below `quorum - hysteresis`, or when nothing
-    /// weighs anything. While nothing is known of a DNS name it stays as it is: otherwise a start, or
-    /// a reload that puts a name in place of addresses, would begin with the sorry server.
+    /// weighs anything. While nothing is known of a DNS name or a tracked file ([`Core::awaits`]) it
+    /// stays as it is: otherwise a start, or a reload that puts a name in place of addresses, would
+    /// begin with the sorry server, or with a quorum that the file takes away at once.
     pub(super) fn judge(&mut self, v: usize, initial: bool) {
         let vs = &self.virtual_servers[v];
-        let awaited = vs.plan.servers.iter().any(|server| self.is_awaited(server));
+        let awaited = self.awaits(vs);
         if awaited && !vs.begun {
             return;
         }
@@ -39,6 +42,18 @@ impl Core {
         if self.tell_sorry(v) || first || gained || lost {
             self.touch(v);
         }
+    }
+
+    /// Whether something about its servers will be known in a moment: the addresses of a name, or
+    /// the value in the file of a `FILE_CHECK`, which is told without any look at the server, but not
+    /// while `ha_suspend` makes the check wait.
+    pub(super) fn awaits(&self, vs: &Vs) -> bool {
+        let file = |check: &Ck| {
+            !check.has_run && matches!(check.plan.checker.kind, CheckerKind::File { .. })
+        };
+        vs.plan.servers.iter().any(|server| self.is_awaited(server))
+            || vs.plan.suspend_without.is_none()
+                && vs.servers.iter().any(|server| server.checks.iter().any(file))
     }
 
     fn tell_quorum(&mut self, v: usize, needed: Quorum, up: bool) {

@@ -609,7 +609,7 @@ impl Context<'_> {
         let most = quorum.value.saturating_sub(1);
         if let (Some((value, span)), true) = (written, hysteresis.value > most) {
             self.report(
-                Diagnostic::error(
+                Diagnostic::warning(
                     Language::OutOfRange,
                     format!("the hysteresis of {title} must be below its quorum"),
                 )
