@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use notify::event::Outcome;
-use notify::process::{Bond, Child, GroupSignal};
+use notify::process::{Bond, Child, GroupSignal, NotStarted, is_shortage};
 use notify::settings::ScriptCommand;
 use sys::readiness::Readiness;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -46,6 +46,16 @@ pub enum ScriptFailure {
     /// It could not be started: the system's reason, and a hint.
     #[error("not started: {0}")]
     NotStarted(String),
+    /// It could not be started for want of descriptors, processes or memory.
+    #[error("not started: {0}")]
+    Shortage(String),
+}
+
+impl ScriptFailure {
+    /// Whether the fault is on our side: the script was not even asked.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::Shortage(_))
+    }
 }
 
 /// Runs the script to its end, or until its time is over.
@@ -54,7 +64,10 @@ pub(crate) async fn run(check: &Misc, undertaker: &Undertaker) -> Result<Success
     let fail = |failure: ScriptFailure| Err(Failure::local(failure, began.elapsed()));
     let script = match undertaker.start(&check.command) {
         Ok(script) => script,
-        Err(reason) => return fail(ScriptFailure::NotStarted(reason)),
+        Err(not_started) if not_started.is_shortage => {
+            return fail(ScriptFailure::Shortage(not_started.reason));
+        }
+        Err(not_started) => return fail(ScriptFailure::NotStarted(not_started.reason)),
     };
     // A script whose time is over is dropped here: the undertaker ends it, we need not wait.
     let Ok(outcome) = timeout_at(began + check.timeout, script.outcome()).await else {
@@ -105,7 +118,7 @@ impl Undertaker {
         Self { orphans }
     }
 
-    fn start(&self, command: &ScriptCommand) -> Result<Script, String> {
+    fn start(&self, command: &ScriptCommand) -> Result<Script, NotStarted> {
         let child = Child::spawn(command, Bond::Tied)?;
         match Readiness::new(&child) {
             Ok(end) => {
@@ -115,7 +128,10 @@ impl Undertaker {
             Err(error) => {
                 child.signal_group(GroupSignal::Kill);
                 child.reap();
-                Err(format!("{}: cannot wait for it: {error}", command.program.display()))
+                Err(NotStarted {
+                    reason: format!("{}: cannot wait for it: {error}", command.program.display()),
+                    is_shortage: is_shortage(&error),
+                })
             }
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::misc::ScriptFailure;
 use crate::spec::CheckId;
 
 /// A check's look at the server was fine.
@@ -180,7 +181,7 @@ pub enum Cause {
     UdpReply(#[from] crate::udp::Mismatch),
     /// MISC: the script failed.
     #[error(transparent)]
-    Script(#[from] crate::misc::ScriptFailure),
+    Script(#[from] ScriptFailure),
     /// FILE: its value says so.
     #[error(transparent)]
     File(#[from] crate::file::FileFailure),
@@ -227,6 +228,7 @@ impl Cause {
             Self::Socket { .. } => true,
             Self::Http(failure) => failure.is_ours(),
             Self::Tls(failure) => failure.is_ours(),
+            Self::Script(failure) => failure.is_ours(),
             _ => false,
         }
     }
@@ -239,7 +241,7 @@ impl Cause {
                 | Self::Session(_)
                 | Self::Socket { .. }
                 | Self::NoAnswer { .. }
-                | Self::Script(crate::misc::ScriptFailure::TimedOut { .. })
+                | Self::Script(ScriptFailure::TimedOut { .. } | ScriptFailure::Shortage(_))
         )
     }
 }
@@ -364,7 +366,6 @@ pub struct CheckStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::misc::ScriptFailure;
     use crate::udp::Mismatch;
 
     fn text(cause: impl Into<Cause>) -> String {

@@ -83,7 +83,7 @@ impl<P> Jobs<P> {
                 self.jobs.insert(id, Job { child, purpose, started: now, phase, kill_after });
                 Ok(id)
             }
-            Err(reason) => Err((purpose, reason)),
+            Err(not_started) => Err((purpose, not_started.reason)),
         }
     }
 

@@ -32,6 +32,16 @@ pub enum Bond {
     Tied,
 }
 
+/// A program could not be started.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct NotStarted {
+    /// Why, and what to do.
+    pub reason: String,
+    /// This machine has no descriptor, process or memory left: that says nothing about the program.
+    pub is_shortage: bool,
+}
+
 /// A running process, leader of its own group. Dropping it neither ends nor reaps it: what has
 /// ended wants [`Child::reap`].
 #[derive(Debug)]
@@ -42,7 +52,7 @@ impl Child {
     ///
     /// # Errors
     /// Why it could not be started and what to do.
-    pub fn spawn(command: &ScriptCommand, bond: Bond) -> Result<Self, String> {
+    pub fn spawn(command: &ScriptCommand, bond: Bond) -> Result<Self, NotStarted> {
         // A file without a first line such as `#!/bin/sh` is the shell's, as everywhere.
         let mut start = Command::new(&command.program).args(&command.args).shell_fallback();
         if let Some(name) = &command.name {
@@ -55,7 +65,10 @@ impl Child {
         if bond == Bond::Tied {
             start = start.die_with_parent(Signal::SIGTERM as i32);
         }
-        start.spawn().map(Self).map_err(|error| explain(command, &error))
+        start.spawn().map(Self).map_err(|error| NotStarted {
+            reason: explain(command, &error),
+            is_shortage: is_shortage(&error.source),
+        })
     }
 
     /// Its process id, which is that of its group too.
@@ -126,6 +139,12 @@ fn explain(command: &ScriptCommand, error: &SpawnError) -> String {
         _ => return format!("{program}: {error}"),
     };
     format!("{program}: {}; {hint}", plain(source))
+}
+
+/// Whether it is for want of descriptors, processes or memory.
+pub fn is_shortage(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::EAGAIN | Errno::ENOMEM))
 }
 
 /// The system's words without the error's number.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use notify::settings::{RunAs, ScriptCommand};
 use standfast_checkers::misc::Misc;
-use standfast_checkers::{Change, Kind, Start, Weight};
+use standfast_checkers::{Change, Kind, Start, State, Weight};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
@@ -21,6 +21,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("misc_a_script_that_ignores_sigterm_is_killed", stubborn_script),
     ("misc_a_stopped_check_ends_its_script", stopped_check),
     ("misc_what_cannot_start_fails", cannot_start),
+    ("misc_without_descriptors_nobody_goes_down", no_descriptors),
     ("misc_a_signal_is_a_failure", signal),
     ("misc_runs_as_its_user", user),
 ];
@@ -193,6 +194,24 @@ fn cannot_start() {
         let mut check = Watched::new(script.kind(false), often());
         let text = check.down().await;
         assert!(text.starts_with("not started: ") && text.contains("does not exist"), "{text}");
+    });
+}
+
+fn no_descriptors() {
+    let script = Script::new("exit 0");
+    run(async {
+        let mut check = Watched::new(script.kind(false), often());
+        check.up().await;
+        let mut hoard = Vec::new();
+        while let Ok(file) = std::fs::File::open("/dev/null") {
+            hoard.push(file);
+        }
+        let Change::Hindered(failure) = check.change().await else { panic!("not hindered") };
+        assert!(failure.to_string().starts_with("not started: "), "{failure}");
+        assert_eq!(check.checkers.status(ID).unwrap().state, State::Up);
+        drop(hoard);
+        check.looks(2).await;
+        assert!(check.events.try_recv().is_err());
     });
 }
 
