@@ -48,15 +48,17 @@ struct Others {
 }
 
 impl Farm {
-    /// A director on its own, with no interface that is up: enough to see what becomes of a
+    /// A director on its own, with nothing but a loopback interface: enough to see what becomes of a
     /// configuration.
     ///
     /// # Errors
     ///
-    /// When the kernel refuses something.
+    /// When the kernel refuses something or `ip` is missing.
     pub fn director_only() -> Result<Self, LabError> {
         let base = home()?;
         let director = make(base.path(), "director")?;
+        // Without any route the kernel takes every destination for a broadcast address.
+        director.command("ip link set lo up")?;
         Ok(Self { clock: Clock::start(), daemon: None, director, others: None, _base: base })
     }
 
