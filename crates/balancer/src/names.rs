@@ -255,5 +255,12 @@ async fn addresses(
         found.extend(all.sort_out(answer)?);
     }
     let records = found.iter().flat_map(lookup::Lookup::answers);
-    Ok(records.filter_map(|record| record.data.ip_addr()).collect())
+    Ok(records.filter_map(|record| record.data.ip_addr()).filter(|ip| is_host(*ip)).collect())
+}
+
+/// Whether a server can have that address. Filters of unwanted names answer 0.0.0.0, and a check of
+/// that would look at this host.
+fn is_host(ip: IpAddr) -> bool {
+    let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    !(ip.is_unspecified() || ip.is_multicast() || broadcast)
 }

@@ -154,6 +154,16 @@ fn a_name_that_is_gone_takes_no_server_away() {
     );
 }
 
+#[test]
+fn what_is_no_address_of_a_server_takes_no_server_away() {
+    keeps_the_last_good_answer(
+        |zone| {
+            zone.addresses("web.example.com.", &["0.0.0.0", "255.255.255.255", "224.0.0.1"]);
+        },
+        "the name has no address",
+    );
+}
+
 fn history(stage: &Stage) -> Vec<status::Record> {
     match stage.ask(&status::api::Request::History { subject: None }) {
         status::api::Reply::Records(records) => records,
