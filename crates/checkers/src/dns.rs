@@ -133,9 +133,10 @@ async fn over_udp(check: &Dns, query: &Query) -> Result<((Head, Vec<u8>), bool),
     let began = Instant::now();
     let target = &check.target;
     let fail = |cause: Cause| Failure::new(cause, target.to, began.elapsed());
-    let (within, until) = (target.timeout, began + target.timeout);
     let socket = connect_udp(target)?;
     socket.send(query.bytes()).await.map_err(|error| fail(Cause::of(&error)))?;
+    // From the question on, as in `udp::run`.
+    let (within, until) = (target.timeout, Instant::now() + target.timeout);
     // Without EDNS an answer has at most 512 bytes (RFC 1035 §4.2.1); servers may send more.
     let mut buffer = vec![0; 4096];
     let mut strays: Option<(u32, Stray)> = None;

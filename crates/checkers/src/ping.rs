@@ -90,7 +90,8 @@ pub(crate) async fn run(target: &Target, access: &Access) -> Result<Success, Fai
         .map_err(|error| fail(Cause::Socket { step: Socket::Make, error: Errno::of(&error) }))?;
     let echo = Echo::new(target.to, raw);
     socket.send(&echo.request()).await.map_err(|error| fail(Cause::of(&error)))?;
-    let deadline = began + target.timeout;
+    // From the question on, as in `udp::run`.
+    let deadline = Instant::now() + target.timeout;
     // A raw IPv4 socket gets the IP header too, at most 60 bytes.
     let mut buffer = [0; 60 + HEADER + PAYLOAD];
     loop {

@@ -85,10 +85,13 @@ pub(crate) async fn run(check: &Udp) -> Result<Success, Failure> {
     if let Err(error) = socket.send(payload).await {
         return fail(Cause::of(&error));
     }
+    // From here on: a socket is written to when the loop has gone round once, and this process may
+    // have been busy elsewhere (a reload). The server does not pay for that.
+    let deadline = Instant::now() + target.timeout;
     // One byte more than is allowed shows that a reply is too long.
     let longest = check.reply.as_ref().map_or(0, |reply| usize::from(reply.max_length));
     let mut buffer = vec![0; longest + 1];
-    match timeout_at(began + target.timeout, socket.recv(&mut buffer)).await {
+    match timeout_at(deadline, socket.recv(&mut buffer)).await {
         Ok(Ok(length)) => match &check.reply {
             Some(wanted) => match matches(wanted, &buffer[..length]) {
                 Ok(()) => Ok(Success::new(Detail::Replied(length), began.elapsed())),

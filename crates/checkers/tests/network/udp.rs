@@ -19,6 +19,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("udp_is_down_without_a_route", no_route),
     ("udp_is_down_when_nobody_has_the_address", nobody_has_it),
     ("udp_is_not_fooled_by_others", not_fooled),
+    ("udp_has_its_time_although_we_are_busy", busy),
 ];
 
 const SERVER: &str = "127.0.0.1:8000";
@@ -162,5 +163,21 @@ fn not_fooled() {
              udp dport 8000 reject with icmp admin-prohibited; }; }");
         let mut check = Watched::new(udp(None, abc()), often());
         assert_eq!(check.down().await, "127.0.0.1:8000 is unreachable: No route to host");
+    });
+}
+
+/// Each round of the loop takes longer than the server may: the time runs from the question on.
+fn busy() {
+    run(async {
+        server(&[b"abc"]);
+        tokio::task::spawn_local(async {
+            loop {
+                thread::sleep(Duration::from_millis(600));
+                tokio::task::yield_now().await;
+            }
+        });
+        let kind = within(Duration::from_millis(300), None, abc());
+        let mut check = Watched::new(kind, often());
+        assert_eq!(check.up().await.detail, Detail::Replied(3));
     });
 }
