@@ -6,30 +6,27 @@ use std::time::Duration;
 
 use super::context::{Context, Words, Written, whole};
 use super::interfaces;
+use super::mail::MailDraft;
 use crate::diagnostic::{Diagnostic, Language};
 use crate::keywords::{BlockId, Keyword};
 use crate::model::command::{Fifo, FifoSpan};
 use crate::model::global::{
-    Buffer, DynamicInterfaces, FlushOnStop, Iptables, LvsSyncDaemon, MailSecurity, ProcessTuning,
-    RxBufsPolicy,
+    Buffer, DynamicInterfaces, FlushOnStop, Iptables, LvsSyncDaemon, ProcessTuning, RxBufsPolicy,
 };
 use crate::model::vrrp::{GarpExtra, Version};
-use crate::model::{Global, Linkbeat, Name, Secret, Setting};
+use crate::model::{Global, Linkbeat, Name, Setting};
 use crate::source::Span;
 use crate::tree::Item;
 
-/// The port of a mail server that speaks TLS from the first byte (RFC 8314 §3.3).
-const SMTPS: u16 = 465;
-
 /// Puts a value that was read into its place; nothing read leaves the place alone.
-fn put<T>(place: &mut Setting<T>, read: Written<T>) {
+pub(super) fn put<T>(place: &mut Setting<T>, read: Written<T>) {
     if let Some((value, span)) = read {
         *place = Setting::written(value, span);
     }
 }
 
 /// The same for a place that has no default.
-fn set<T>(place: &mut Option<T>, read: Written<T>) {
+pub(super) fn set<T>(place: &mut Option<T>, read: Written<T>) {
     if let Some((value, _)) = read {
         *place = Some(value);
     }
@@ -45,8 +42,7 @@ pub(super) struct GlobalDraft {
     shutdown_timeout: Option<Duration>,
     fifo_scripts: [Option<crate::model::Command>; 3],
     garp_lower_prio: (Written<Duration>, Written<u32>),
-    /// Whether `smtp_server` has a port.
-    smtp_port: bool,
+    mail: MailDraft,
 }
 
 impl GlobalDraft {
@@ -83,7 +79,8 @@ impl GlobalDraft {
         let handled = self.daemon(cx, item, keyword)
             || self.processes(cx, item, keyword)
             || self.vrrp(cx, item, keyword)
-            || self.mail_and_lvs(cx, item, keyword)
+            || self.mail.line(cx, item, keyword)
+            || self.lvs(cx, item, keyword)
             || self.outside(cx, item, keyword);
         if !handled {
             cx.unhandled(keyword, item);
@@ -259,51 +256,9 @@ impl GlobalDraft {
         true
     }
 
-    fn mail_and_lvs(&mut self, cx: &mut Context<'_>, item: &Item, keyword: &Keyword) -> bool {
+    fn lvs(&mut self, cx: &mut Context<'_>, item: &Item, keyword: &Keyword) -> bool {
         let g = &mut self.global;
-        let some = |w: Written<bool>| w.map(|(on, span)| (Some(on), span));
         match keyword.name {
-            "notification_email" => {
-                let lines = item.items();
-                let words = lines.iter().flat_map(Item::words);
-                g.mail.recipients.extend(words.map(|w| w.to_string()));
-                if lines.is_empty() {
-                    cx.report(
-                        Diagnostic::warning(Language::NoEffect, "the list of recipients is empty")
-                            .at(item.keyword.span, ""),
-                    );
-                }
-            }
-            "notification_email_from" => set(&mut g.mail.from, cx.text(item, keyword)),
-            "smtp_server" => {
-                self.smtp_port = smtp_server(cx, item, keyword, &mut g.mail.server);
-            }
-            "smtp_security" => {
-                let known = [
-                    ("none", MailSecurity::None),
-                    ("starttls", MailSecurity::StartTls),
-                    ("tls", MailSecurity::Tls),
-                ];
-                let read = cx.choice(item, keyword, &known, "the line is ignored");
-                g.mail.security = read.map_or(g.mail.security, |(security, _)| security);
-            }
-            "smtp_login" => match (cx.argument(item, keyword), item.args.get(1)) {
-                (Some(user), Some(password)) => {
-                    g.mail.login = Some((user.to_string(), Secret::new(password.as_bytes())));
-                }
-                (Some(_), None) => cx.missing(item, keyword),
-                (None, _) => {}
-            },
-            "smtp_ca" => g.mail.ca = cx.argument(item, keyword).map(|t| t.to_string().into()),
-            "smtp_helo_name" => set(&mut g.mail.helo, cx.text(item, keyword)),
-            "smtp_connect_timeout" => put(&mut g.mail.timeout, cx.seconds(item, keyword)),
-            "smtp_alert" => put(&mut g.mail.alert, some(cx.boolean(item, keyword))),
-            "smtp_alert_vrrp" => put(&mut g.mail.alert_vrrp, some(cx.boolean(item, keyword))),
-            "smtp_alert_checker" => {
-                put(&mut g.mail.alert_checker, some(cx.boolean(item, keyword)));
-            }
-            "no_email_faults" => g.mail.no_faults = true,
-            "no_checker_emails" => g.mail.no_checker = true,
             "checker_log_all_failures" => {
                 put(&mut g.lvs.log_all_failures, cx.boolean(item, keyword));
             }
@@ -404,12 +359,7 @@ impl GlobalDraft {
                 fifo.script = script;
             }
         }
-        if let Some((_, port)) = &mut g.mail.server
-            && !self.smtp_port
-            && g.mail.security == MailSecurity::Tls
-        {
-            *port = SMTPS;
-        }
+        g.mail = self.mail.finish();
         let v = &mut g.vrrp;
         if v.vmac_addr_prefix.is_default() {
             v.vmac_addr_prefix = v.vmac_prefix.clone();
@@ -544,24 +494,6 @@ fn rx_policy(cx: &mut Context<'_>, item: &Item, keyword: &Keyword) -> Option<RxB
             None
         }
     }
-}
-
-fn smtp_server(
-    cx: &mut Context<'_>,
-    item: &Item,
-    keyword: &Keyword,
-    place: &mut Option<(String, u16)>,
-) -> bool {
-    let Some(host) = cx.argument(item, keyword) else { return false };
-    let port = match item.args.get(1) {
-        None => 25,
-        Some(token) => match cx.integer_token(token, "port of smtp_server", 1, 65_535) {
-            Some((port, _)) => u16::try_from(port).unwrap_or(25),
-            None => return false,
-        },
-    };
-    *place = Some((host.to_string(), port));
-    item.args.len() > 1
 }
 
 fn fifo(cx: &mut Context<'_>, item: &Item, keyword: &Keyword) -> Option<Fifo> {

@@ -20,6 +20,7 @@ mod groups;
 mod instance;
 mod interfaces;
 mod literal;
+mod mail;
 mod names;
 mod route;
 mod rule;
