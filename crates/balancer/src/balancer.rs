@@ -40,6 +40,9 @@ pub(crate) const RETRY_EVERY: Duration = Duration::from_secs(30);
 /// How often connections of servers that are being drained are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 
+/// The time that scripts of checks get to end in when the role ends.
+const LAST_CHECKS: Duration = Duration::from_millis(300);
+
 /// The answer of a thread that has tried to open IPVS.
 pub(crate) type Opened = Result<BoxedIpvs, Unavailable>;
 
@@ -296,6 +299,8 @@ impl Balancer {
             }
             self.timers();
         }
+        // A script that does not end by then is killed.
+        let _ = tokio::time::timeout(LAST_CHECKS, self.checkers.end()).await;
         self.finish();
         Ok(())
     }

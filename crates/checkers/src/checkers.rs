@@ -133,6 +133,19 @@ impl Checkers {
         inner.told(|kind| matches!(kind, Kind::Bfd(check) if &*check.session == name));
     }
 
+    /// Ends all checks, and waits until none of their scripts is left: those that ignore SIGTERM are
+    /// killed 2 s later. Whoever does not wait so long leaves nothing behind either: what is left is
+    /// killed with the `LocalSet`.
+    pub async fn end(&self) {
+        let shared = {
+            let mut inner = self.inner.borrow_mut();
+            let ids: Vec<CheckId> = inner.checks.keys().copied().collect();
+            ids.into_iter().for_each(|id| inner.stop(id));
+            inner.shared.clone()
+        };
+        shared.processes.all_ended().await;
+    }
+
     /// How a check stands; `None` if there is none of that id.
     pub fn status(&self, id: CheckId) -> Option<CheckStatus> {
         let inner = self.inner.borrow();

@@ -1,11 +1,14 @@
 //! `MISC_CHECK`: a script's exit status.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use notify::event::Outcome;
 use notify::process::{Bond, Child, GroupSignal, NotStarted, is_shortage};
 use notify::settings::ScriptCommand;
 use sys::readiness::Readiness;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -101,6 +104,14 @@ fn judge(status: i32, dynamic: bool) -> Option<Option<Weight>> {
 #[derive(Debug)]
 pub(crate) struct Undertaker {
     orphans: UnboundedSender<Process>,
+    living: Rc<Living>,
+}
+
+/// How many scripts there are.
+#[derive(Debug, Default)]
+struct Living {
+    count: Cell<usize>,
+    fewer: Notify,
 }
 
 /// From SIGTERM to SIGKILL.
@@ -115,14 +126,22 @@ impl Undertaker {
                 spawn_local(process.end());
             }
         });
-        Self { orphans }
+        Self { orphans, living: Rc::default() }
+    }
+
+    /// Waits until there is no script.
+    pub(crate) async fn all_ended(&self) {
+        while self.living.count.get() > 0 {
+            self.living.fewer.notified().await;
+        }
     }
 
     fn start(&self, command: &ScriptCommand) -> Result<Script, NotStarted> {
         let child = Child::spawn(command, Bond::Tied)?;
         match Readiness::new(&child) {
             Ok(end) => {
-                let process = Process { child, end };
+                self.living.count.set(self.living.count.get() + 1);
+                let process = Process { child: Some(child), end, living: self.living.clone() };
                 Ok(Script { process: Some(process), orphans: self.orphans.clone() })
             }
             Err(error) => {
@@ -137,11 +156,14 @@ impl Undertaker {
     }
 }
 
-/// A script that runs.
+/// A script that runs. Dropped before it is reaped (everything ends), it is killed; whoever becomes
+/// its parent reaps it.
 #[derive(Debug)]
 struct Process {
-    child: Child,
+    /// `None`: reaped.
+    child: Option<Child>,
     end: Readiness,
+    living: Rc<Living>,
 }
 
 impl Process {
@@ -150,15 +172,34 @@ impl Process {
         let _ = self.end.readable().await;
     }
 
+    fn signal(&self, signal: GroupSignal) {
+        if let Some(child) = &self.child {
+            child.signal_group(signal);
+        }
+    }
+
+    /// Takes the result of a script that has ended; `None` if that was done.
+    fn reap(mut self) -> Option<Outcome> {
+        self.child.take().map(Child::reap)
+    }
+
     /// Ends it and everything that it has started.
     async fn end(self) {
-        self.child.signal_group(GroupSignal::Terminate);
+        self.signal(GroupSignal::Terminate);
         let _ = timeout(KILL_AFTER, self.ended()).await;
         // What ignored SIGTERM goes too. It is not reaped yet, so that the number still names this
         // group and no other.
-        self.child.signal_group(GroupSignal::Kill);
+        self.signal(GroupSignal::Kill);
         self.ended().await;
-        self.child.reap();
+        self.reap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.signal(GroupSignal::Kill);
+        self.living.count.set(self.living.count.get().saturating_sub(1));
+        self.living.fewer.notify_one();
     }
 }
 
@@ -175,18 +216,16 @@ impl Script {
             process.ended().await;
         }
         // It was there a moment ago; nobody else takes it.
-        self.process.take().map_or(Outcome::TimedOut, |process| process.child.reap())
+        self.process.take().and_then(Process::reap).unwrap_or(Outcome::TimedOut)
     }
 }
 
 impl Drop for Script {
     fn drop(&mut self) {
         if let Some(process) = self.process.take() {
-            process.child.signal_group(GroupSignal::Terminate);
-            if let Err(process) = self.orphans.send(process) {
-                // Everything ends; who has become our parent's child is reaped by it.
-                process.0.child.signal_group(GroupSignal::Kill);
-            }
+            process.signal(GroupSignal::Terminate);
+            // If everything ends, it is dropped in there or here.
+            let _ = self.orphans.send(process);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use notify::settings::{RunAs, ScriptCommand};
 use standfast_checkers::misc::Misc;
 use standfast_checkers::{Change, Kind, Start, State, Weight};
@@ -20,6 +21,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("misc_a_late_script_is_ended_with_its_children", late_script),
     ("misc_a_script_that_ignores_sigterm_is_killed", stubborn_script),
     ("misc_a_stopped_check_ends_its_script", stopped_check),
+    ("misc_nothing_outlives_the_end", nothing_is_left),
     ("misc_what_cannot_start_fails", cannot_start),
     ("misc_without_descriptors_nobody_goes_down", no_descriptors),
     ("misc_a_signal_is_a_failure", signal),
@@ -185,6 +187,27 @@ fn stopped_check() {
         assert_eq!(check.checkers.status(ID), None);
         gone(&pid).await;
     });
+}
+
+fn nothing_is_left() {
+    let stubborn = Script::new("trap '' TERM; echo $$ >> $1/pids; while :; do sleep 1; done");
+    // Whoever waits for the end,
+    run(async {
+        let check = Watched::new(stubborn.kind(false), often());
+        let pid = lines(&stubborn.file("pids"), 1).await.remove(0);
+        timeout(PATIENCE, check.checkers.end()).await.unwrap();
+        assert!(!Path::new("/proc").join(&pid).exists());
+    });
+    // and whoever does not.
+    let pid = run(async {
+        let check = Watched::new(stubborn.kind(false), often());
+        let pid = lines(&stubborn.file("pids"), 2).await.remove(1);
+        let _ = timeout(Duration::from_millis(50), check.checkers.end()).await;
+        pid
+    });
+    let pid = nix::unistd::Pid::from_raw(pid.parse().unwrap());
+    let end = nix::sys::wait::waitpid(pid, None).unwrap();
+    assert!(matches!(end, nix::sys::wait::WaitStatus::Signaled(_, Signal::SIGKILL, _)), "{end:?}");
 }
 
 fn cannot_start() {
