@@ -41,8 +41,9 @@ fn follow(play: &mut Play, steps: &[String]) {
         }
     }
     play.stop();
+    // Keepalived 2.2.7 leaves services of a group behind whose members came by a reload.
     let left = play.farm().glimpse();
-    play.note_all("table after the end", left);
+    assert!(left.is_empty() || !play.standfast(), "left behind: {left:?}");
 }
 
 /// The last virtual server of each text; its firewall mark tells which text it was.
