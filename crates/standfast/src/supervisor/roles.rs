@@ -196,6 +196,14 @@ impl Supervisor {
     }
 
     fn role_ended(&mut self, kind: Kind) {
+        self.ended(kind);
+        if self.stopping {
+            self.stop_in_turn();
+        }
+    }
+
+    /// Decides what follows the end of a role's process.
+    fn ended(&mut self, kind: Kind) {
         // Its last words first.
         self.hear_role(kind);
         let role = &mut self.roles[kind as usize];
@@ -267,20 +275,32 @@ impl Supervisor {
         }
     }
 
-    /// The daemon ends: tells every role to stop, and cleans up behind one that is between two
-    /// lives.
+    /// The daemon ends: tells its roles to stop, and cleans up behind one that is between two lives.
     pub(super) fn stop_roles(&mut self) {
         if std::mem::replace(&mut self.stopping, true) {
             return;
         }
-        let patience = self.settings.child_wait;
         for role in &mut self.roles {
-            role.stop(patience, &self.events);
+            role.start_at = None;
         }
         for kind in Kind::ALL {
             if !self.role(kind).runs() && self.role(kind).died {
                 self.clean_up(kind);
             }
+        }
+        self.stop_in_turn();
+    }
+
+    /// While the daemon ends: the virtual IPs first, and once they are gone the services behind
+    /// them. The other way round clients would find an address that refuses them until another
+    /// node has taken over.
+    fn stop_in_turn(&mut self) {
+        let patience = self.settings.child_wait;
+        let turn = Kind::ALL.into_iter().find(|&kind| self.role(kind).runs());
+        if let Some(kind) = turn
+            && self.role(kind).kill_at.is_none()
+        {
+            self.roles[kind as usize].stop(patience, &self.events);
         }
     }
 

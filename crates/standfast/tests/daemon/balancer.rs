@@ -14,6 +14,7 @@ use crate::stage::{CONFIG, CONFIG_PATH, LIMIT, Stage, send, text, wait_gone};
 
 pub(crate) const TESTS: &[Test] = &[
     ("two_roles_start_and_stop", two_roles),
+    ("virtual_ips_go_before_the_services_behind_them", order_of_the_end),
     ("a_balancer_that_dies_touches_nothing_else", killed),
     ("a_balancer_that_dies_again_and_again_is_tried_again", often),
     ("a_failover_role_that_dies_leaves_the_balancer_alone", other_killed),
@@ -110,6 +111,19 @@ fn two_roles(stage: &mut Stage) {
     for path in ["/run/vrrp.pid", PID_FILE, SOCKET, "/run/standfast/failover.sock"] {
         assert!(!stage.exists(path), "{path} is left");
     }
+}
+
+fn order_of_the_end(stage: &mut Stage) {
+    start_both(stage);
+    stage.wait_vip();
+    assert_eq!(stage.stop(), 0);
+    let log = stage.daemon().log();
+    let when = |what: &str| {
+        let at = log.iter().position(|line| line.text.contains(what));
+        at.unwrap_or_else(|| panic!("no line with {what}"))
+    };
+    let gone = when("Entering INIT STATE (stop)");
+    assert!(gone < when("Shutting down service"), "services went first");
 }
 
 fn killed(stage: &mut Stage) {
