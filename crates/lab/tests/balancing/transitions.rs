@@ -92,6 +92,20 @@ impl Seen {
         self.logged = play.log_of(LOGGED).len();
     }
 
+    /// After a planned stop. The last scripts of Keepalived may die with it; ours all run.
+    fn note_end(&mut self, play: &mut Play) {
+        let table = play.table();
+        play.note_all("table when it has ended", table);
+        let fifo = play.rest(Play::fifo);
+        play.note_all("FIFO", fifo[self.fifo..].to_vec());
+        let log = play.log_of(LOGGED);
+        play.note_all("log", log[self.logged..].to_vec());
+        if play.standfast() {
+            let calls = play.called_about(fifo.len());
+            assert_eq!(calls.len(), fifo.len(), "each line has its script: {calls:?}");
+        }
+    }
+
     fn note(&mut self, play: &mut Play, title: &str) {
         let table = play.table();
         play.note_all(&format!("table when {title}"), table);
@@ -144,7 +158,7 @@ fn rise_and_fall(play: &mut Play, settings: &str, each: &str) {
         seen.note(play, &format!("r{number} is up again"));
     }
     play.stop();
-    seen.note(play, "it has ended");
+    seen.note_end(play);
 }
 
 fn dead_from_the_start(play: &mut Play) {
@@ -159,7 +173,7 @@ fn dead_from_the_start(play: &mut Play) {
     play.told("RS [203.0.113.13]:tcp:80 [198.51.100.100]:tcp:80 UP", 1);
     seen.note(play, "one is there");
     play.stop();
-    seen.note(play, "it has ended");
+    seen.note_end(play);
 }
 
 fn dead_without_alpha(play: &mut Play) {
@@ -181,7 +195,7 @@ fn notified_at_start(play: &mut Play) {
     play.until("checks", || servers.iter().all(|server| server.count() >= 2).then_some(()));
     seen.note(play, "all are up");
     play.stop();
-    seen.note(play, "it has ended");
+    seen.note_end(play);
 }
 
 /// Checks run while the virtual address is on this host, and only then.
