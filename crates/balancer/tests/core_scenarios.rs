@@ -752,7 +752,8 @@ fn what_udp_has_is_not_closing() {
 fn drain_ends_at_its_deadline() {
     let mut world = World::new(&two(""));
     world.order(VS, A, Order::Drain { deadline: Some(secs(30)) }).unwrap();
-    world.connections(VS, A, 2, 0);
+    // Three more are closing: they are over.
+    world.connections(VS, A, 2, 3);
     world.pass(secs(29));
     assert_eq!(world.servers(), [format!("{A} 0"), format!("{B} 1")]);
     world.told();

@@ -190,6 +190,12 @@ fn srv_records_give_port_and_weight() {
     let stage = scene(&zone, "4", "real_server _web._tcp.example.com {\n }");
     // The second priority is for clients that cannot reach the first; weight 0 is a small one.
     stage.await_table(VIP, &[(at("203.0.113.1:8001"), 7), (at("203.0.113.2:8002"), 1)]);
+    let found_by = stage.status().virtual_servers[0].real_servers[0].found_by.clone();
+    assert_eq!(
+        found_by.as_deref(),
+        Some("_web._tcp.example.com"),
+        "the port comes from the record"
+    );
 }
 
 #[test]

@@ -226,7 +226,8 @@ pub struct RealServer {
     /// Where it is; `None` while a DNS name has no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<SocketAddr>,
-    /// The DNS name that it was found by, with the configured port: `web.example.com:80`.
+    /// The DNS name that it was found by, with the configured port if there is one:
+    /// `web.example.com:80`, `_http._tcp.example.com`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found_by: Option<String>,
     /// Whether it serves as far as its checks know.
@@ -241,7 +242,7 @@ pub struct RealServer {
     /// What an operator has ordered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
-    /// When it was ordered.
+    /// When it was ordered, or when a drain ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordered: Option<Timestamp>,
     /// `NAT`, `DR`, `TUN`.

@@ -117,11 +117,13 @@ impl From<&Host> for RsHost {
     }
 }
 
-/// `10.0.0.2:80`, `[2001:db8::2]:80`, `web.example.com:80`.
+/// `10.0.0.2:80`, `[2001:db8::2]:80`, `web.example.com:80`, `_http._tcp.example.com`.
 impl fmt::Display for RsKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.host {
             RsHost::Address(ip) => SocketAddr::new(*ip, self.port).fmt(f),
+            // SRV records bring the port.
+            RsHost::Name(name) if self.port == 0 => f.write_str(name),
             RsHost::Name(name) => write!(f, "{name}:{}", self.port),
         }
     }

@@ -158,7 +158,8 @@ impl Core {
                 continue;
             };
             let count = active.saturating_add(inactive);
-            *open = Some(count);
+            // What is closing is not broken off when the deadline passes: it is over.
+            *open = Some(if closes { active } else { count });
             let since = *quiet.get_or_insert(now);
             if active > 0 || !closes {
                 *quiet = None;

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::{long_duration, short_duration, times, wrap};
-use crate::balancing::{Balancing, Check, Health, Order, RealServer, VirtualServer};
+use crate::balancing::{Balancing, Check, Connections, Health, Order, RealServer, VirtualServer};
 use crate::{Record, Timestamp};
 
 /// How many of the servers that are down the overview names for each virtual server.
@@ -164,7 +164,7 @@ fn list(out: &mut String, v: &VirtualServer, now: Timestamp) {
             [
                 r.name.clone(),
                 state_word(r).to_owned(),
-                short_duration(r.since.until(now)),
+                short_duration(state_since(r).until(now)),
                 weight,
                 r.connections.active.to_string(),
                 r.connections.inactive.to_string(),
@@ -278,8 +278,8 @@ fn explain_real(
         r.name,
         v.name,
         state_word(r),
-        local_time(r.since),
-        long_duration(r.since.until(now))
+        local_time(state_since(r)),
+        long_duration(state_since(r).until(now))
     );
     let mut row = |label: &str, text: &str| wrap(out, label, text);
     if !r.cause.is_empty() {
@@ -386,6 +386,14 @@ fn state_word(r: &RealServer) -> &'static str {
     }
 }
 
+/// Since when it is what [`state_word`] says.
+fn state_since(r: &RealServer) -> Timestamp {
+    match r.order {
+        Some(Order::Drain { .. } | Order::Disable) => r.ordered.unwrap_or(r.since),
+        Some(Order::Weight { .. }) | None => r.since,
+    }
+}
+
 fn order_text(r: &RealServer) -> String {
     match r.order {
         Some(Order::Weight { weight }) => {
@@ -393,10 +401,12 @@ fn order_text(r: &RealServer) -> String {
         }
         Some(Order::Drain { finished: true, .. }) => "is drained by order".to_owned(),
         Some(Order::Drain { deadline_in, .. }) => {
-            let open = r.connections.active + r.connections.inactive;
+            let Connections { active, inactive, .. } = r.connections;
             let until = deadline_in
                 .map_or(String::new(), |left| format!(", at most {} more", long_duration(left)));
-            format!("is draining by order: {open} connections open{until}")
+            format!(
+                "is draining by order: {active} active and {inactive} inactive connections{until}"
+            )
         }
         Some(Order::Disable) => "is disabled by order".to_owned(),
         None => String::new(),
@@ -414,7 +424,7 @@ fn reason(r: &RealServer) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::balancing::{Connections, Ipvs, Service, Settings, SorryServer, Weight};
+    use crate::balancing::{Ipvs, Service, Settings, SorryServer, Weight};
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_micros(seconds * 1_000_000)
@@ -446,6 +456,7 @@ mod tests {
             ..Check::default()
         }];
         let mut leaving = real(4, Health::Up);
+        leaving.ordered = Some(at(155));
         leaving.order = Some(Order::Drain { deadline_in: Some(20.0), finished: false });
         leaving.weight.effective = 0;
         leaving.connections = Connections { active: 2, inactive: 1, persistent: 0 };
@@ -489,8 +500,8 @@ mod tests {
              [198.51.100.1]:tcp:80  UP        1m05s      1/3       1       1       2\n\
              ! [198.51.100.1]:tcp:80: [10.0.0.3]:tcp:80 is DOWN for 1m05s: HTTP 503, wanted \
              200-299, from 10.0.0.3:80 after 41 ms\n  \
-             [198.51.100.1]:tcp:80: [10.0.0.4]:tcp:80 is draining by order: 3 connections open, \
-             at most 20 s more\n"
+             [198.51.100.1]:tcp:80: [10.0.0.4]:tcp:80 is draining by order: 2 active and 1 \
+             inactive connections, at most 20 s more\n"
         );
     }
 
@@ -502,9 +513,10 @@ mod tests {
              REAL SERVER        STATE     SINCE  WEIGHT  ACTIVE  INACTIVE\n  \
              [10.0.0.2]:tcp:80  UP        1m05s       1       0         0\n  \
              [10.0.0.3]:tcp:80  DOWN      1m05s  0 of 1       0         0\n  \
-             [10.0.0.4]:tcp:80  DRAINING  1m05s  0 of 1       2         1\n  \
+             [10.0.0.4]:tcp:80  DRAINING    10s  0 of 1       2         1\n  \
              [10.0.0.3]:tcp:80: HTTP 503, wanted 200-299, from 10.0.0.3:80 after 41 ms\n  \
-             [10.0.0.4]:tcp:80 is draining by order: 3 connections open, at most 20 s more\n  \
+             [10.0.0.4]:tcp:80 is draining by order: 2 active and 1 inactive connections, at most \
+             20 s more\n  \
              sorry server [10.0.0.9]:tcp:80 waits\n"
         );
     }
