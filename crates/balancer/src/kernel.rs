@@ -5,6 +5,7 @@
 //! time, and compared with what was last set there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, ErrorKind::NotFound};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -390,7 +391,7 @@ impl Kernel {
         let mut more = 0;
         for (request, error) in &settled.failures {
             let Some(key) = request.service() else { continue };
-            let text = format!("{}: {error}", described(request));
+            let text = format!("{}: {}", described(request), why(request, error));
             // What was told when it was tried first is not told again.
             if !before.get(key).is_some_and(|told| told.contains(&text)) {
                 if outcome.refused.len() < REPORTED {
@@ -450,6 +451,27 @@ fn told(drifts: &[Drift]) -> Vec<String> {
         texts.push(format!("{more} more changes by somebody"));
     }
     texts
+}
+
+/// What an error means for a request, where the kernel's word for it misleads.
+fn why(request: &Request, error: &KernelError) -> String {
+    match request {
+        Request::NewService(_, service) | Request::SetService(_, service)
+            if error.errno().is_some_and(|errno| io::Error::from(errno).kind() == NotFound) =>
+        {
+            let scheduler = &service.scheduler;
+            match &service.engine {
+                None => {
+                    format!("the kernel has no scheduler {scheduler} (modprobe ip_vs_{scheduler})")
+                }
+                Some(engine) => format!(
+                    "the kernel has no scheduler {scheduler} or no persistence engine {engine} \
+                     (modprobe -a ip_vs_{scheduler} ip_vs_pe_{engine})"
+                ),
+            }
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// A request in words, as far as it is about services.

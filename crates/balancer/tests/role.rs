@@ -227,6 +227,11 @@ fn a_scheduler_that_is_missing_is_told_once_however_many_want_it() {
     for _ in 0..4 {
         let refused = stage.status().ipvs.refused;
         assert_eq!((refused.len(), told()), (17, 17), "{refused:?}");
+        assert_eq!(
+            refused[0],
+            "the service TCP 198.51.100.1:80 (mh) cannot be added: the kernel has no scheduler mh \
+             (modprobe ip_vs_mh)"
+        );
         assert_eq!(refused[16], "24 more requests were refused");
         assert!(matches!(stage.ask(&Ask::Retry), Reply::Done(_)));
     }
