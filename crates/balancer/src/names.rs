@@ -69,7 +69,7 @@ impl Names {
         Self { source, answers, running: HashMap::new() }
     }
 
-    /// Asks at once, and again and again. Needs a `LocalSet`.
+    /// Asks at once, and again and again. Needs a `LocalRuntime`.
     pub(crate) fn start(&mut self, lookup: Lookup) {
         let task = follow(lookup.clone(), Rc::clone(&self.source), self.answers.clone());
         let handle = tokio::task::spawn_local(task).abort_handle();

@@ -11,7 +11,7 @@ use notify::security::RealSystem;
 use notify::settings::WorkerConfig;
 use sys::channel::Channel;
 use sys::signals::{Signal, Signals};
-use tokio::task::LocalSet;
+use tokio::runtime::LocalOptions;
 
 use crate::balancer::Balancer;
 use crate::core::{Core, Now, Plan};
@@ -163,9 +163,11 @@ impl Role {
     /// # Errors
     /// Only if the event loop itself fails.
     pub fn run(self) -> io::Result<Ended> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let local = LocalSet::new();
-        let ended = local.block_on(&runtime, async {
+        // Not a `LocalSet` in an ordinary runtime: that rings its bell, a system call, for each
+        // socket that becomes ready.
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().build_local(LocalOptions::default())?;
+        let ended = runtime.block_on(async {
             let mut balancer = Balancer::new(self)?;
             balancer.run().await?;
             Ok(Ended::Stopped)

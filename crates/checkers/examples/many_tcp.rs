@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use standfast_checkers::schedule::Settings;
 use standfast_checkers::{Check, CheckId, CheckSpec, Checkers, Environment, Kind, Start, Target};
+use tokio::runtime::LocalOptions;
 use tokio::sync::mpsc::unbounded_channel;
-use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -24,8 +24,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(address) => address,
         None => serve()?,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(LocalSet::new().run_until(measure(server, count, seconds)))
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().build_local(LocalOptions::default())?;
+    runtime.block_on(measure(server, count, seconds))
 }
 
 /// Accepts and closes, in another thread. The backlog is long, so that no connection waits for a

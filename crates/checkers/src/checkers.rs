@@ -72,7 +72,7 @@ impl Checkers {
     /// No checks yet. Events are sent to `events`.
     ///
     /// # Panics
-    /// Outside a `LocalSet` of a tokio runtime that has I/O and time.
+    /// Outside a tokio `LocalRuntime` or `LocalSet` that has I/O and time.
     pub fn new(events: UnboundedSender<Event>, environment: Environment) -> Self {
         let wake = Rc::new(Notify::new());
         let shared = Shared {
@@ -135,7 +135,7 @@ impl Checkers {
 
     /// Ends all checks, and waits until none of their scripts is left: those that ignore SIGTERM are
     /// killed 2 s later. Whoever does not wait so long leaves nothing behind either: what is left is
-    /// killed with the `LocalSet`.
+    /// killed with the runtime.
     pub async fn end(&self) {
         let shared = {
             let mut inner = self.inner.borrow_mut();

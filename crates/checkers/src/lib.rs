@@ -10,7 +10,7 @@
 //!                                              connect (sockets, bound and marked)
 //! ```
 //!
-//! [`Checkers`] lives in a tokio `LocalSet` of its caller and runs every check there: nothing blocks
+//! [`Checkers`] lives in a tokio `LocalRuntime` (or `LocalSet`) of its caller and runs every check there: nothing blocks
 //! and nothing needs a lock. A check is an `async fn` that looks once and returns [`Success`] or
 //! [`Failure`]; what a failure means (a retry, or the server leaves) is [`schedule`]'s business, what
 //! that means for the virtual server is the balancer's.

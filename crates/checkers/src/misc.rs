@@ -118,7 +118,7 @@ struct Living {
 const KILL_AFTER: Duration = Duration::from_secs(2);
 
 impl Undertaker {
-    /// Inside a `LocalSet` only. It works until it is dropped and all its scripts have ended.
+    /// Inside a `LocalRuntime` or `LocalSet` only. It works until it is dropped and all its scripts have ended.
     pub(crate) fn new() -> Self {
         let (orphans, mut incoming) = unbounded_channel::<Process>();
         spawn_local(async move {
