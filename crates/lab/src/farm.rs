@@ -13,6 +13,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -259,7 +260,7 @@ impl Farm {
     /// and equal as long as nothing changes.
     #[must_use]
     pub fn glimpse(&self) -> Vec<String> {
-        let text = self.director.run(|| fs::read_to_string("/proc/thread-self/net/ip_vs"));
+        let text = self.director.run(|| read_in_pages("/proc/thread-self/net/ip_vs"));
         let line = |line: &str| {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words.as_slice() {
@@ -272,6 +273,20 @@ impl Farm {
 
     fn others(&self) -> &Others {
         self.others.as_ref().expect("a farm with more than a director")
+    }
+}
+
+/// Reads in portions as large as can be, which is a page. The kernel counts services of all
+/// namespaces when it goes on, and those of this one when it begins again (Linux 6.1): where
+/// another namespace has services too, `net/ip_vs` lacks lines behind the first page.
+fn read_in_pages(path: &str) -> std::io::Result<String> {
+    let mut file = fs::File::open(path)?;
+    let (mut text, mut page) = (Vec::new(), vec![0; 16 * 1024]);
+    loop {
+        match file.read(&mut page)? {
+            0 => return Ok(String::from_utf8_lossy(&text).into_owned()),
+            length => text.extend_from_slice(&page[..length]),
+        }
     }
 }
 
