@@ -21,10 +21,10 @@ pub mod lower;
 pub mod model;
 pub mod pair;
 mod parser;
+pub mod passing;
 mod preprocess;
 pub mod render;
 pub mod source;
-pub mod text;
 pub mod tree;
 pub mod verdict;
 

@@ -5,14 +5,18 @@
 //! places that asked for them, innermost first ([`SourceMap::trail`]).
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use serde::{Deserialize, Serialize};
 
 /// One reading of one file. A file that is included twice has two of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FileId(pub(crate) u32);
 
 /// A chain of expansions; [`TrailId::NONE`] for text that stands where it is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
 pub struct TrailId(pub(crate) u32);
 
 impl TrailId {
@@ -21,7 +25,7 @@ impl TrailId {
 }
 
 /// A range of bytes in a file, and how they came to take part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Span {
     /// The file.
     pub file: FileId,
@@ -97,18 +101,19 @@ pub struct Location {
 #[derive(Clone, Debug)]
 pub struct SourceFile {
     path: PathBuf,
-    text: Arc<str>,
-    line_starts: Vec<u32>,
+    /// Not an `Arc<str>`: what was read becomes this without being copied.
+    text: Arc<String>,
+    /// Only who points at a place needs to know where lines start.
+    line_starts: OnceLock<Vec<u32>>,
     included_from: Option<Span>,
 }
 
 impl SourceFile {
-    fn new(path: PathBuf, text: Arc<str>, included_from: Option<Span>) -> Self {
-        let mut line_starts = vec![0];
-        line_starts.extend(
-            text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| offset(i + 1)),
-        );
-        Self { path, text, line_starts, included_from }
+    fn line_starts(&self) -> &[u32] {
+        self.line_starts.get_or_init(|| {
+            let newlines = self.text.bytes().enumerate().filter(|(_, b)| *b == b'\n');
+            std::iter::once(0).chain(newlines.map(|(i, _)| offset(i + 1))).collect()
+        })
     }
 
     /// The path as it was opened.
@@ -132,9 +137,10 @@ impl SourceFile {
     /// How many lines there are; a final line without newline counts.
     #[must_use]
     pub fn line_count(&self) -> usize {
-        match self.line_starts.last() {
-            Some(&last) if last as usize == self.text.len() => self.line_starts.len() - 1,
-            _ => self.line_starts.len(),
+        let starts = self.line_starts();
+        match starts.last() {
+            Some(&last) if last as usize == self.text.len() => starts.len() - 1,
+            _ => starts.len(),
         }
     }
 
@@ -142,8 +148,9 @@ impl SourceFile {
     #[must_use]
     pub fn line_range(&self, line: u32) -> Option<std::ops::Range<usize>> {
         let index = (line as usize).checked_sub(1)?;
-        let start = *self.line_starts.get(index)? as usize;
-        let end = self.line_starts.get(index + 1).map_or(self.text.len(), |&next| next as usize);
+        let starts = self.line_starts();
+        let start = *starts.get(index)? as usize;
+        let end = starts.get(index + 1).map_or(self.text.len(), |&next| next as usize);
         let line = self.text.get(start..end)?;
         Some(start..start + line.trim_end_matches(['\n', '\r']).len())
     }
@@ -151,8 +158,9 @@ impl SourceFile {
     /// Where byte `position` is.
     #[must_use]
     pub fn location(&self, position: u32) -> Location {
-        let line = self.line_starts.partition_point(|&start| start <= position).max(1);
-        let start = self.line_starts[line - 1] as usize;
+        let starts = self.line_starts();
+        let line = starts.partition_point(|&start| start <= position).max(1);
+        let start = starts[line - 1] as usize;
         let upto = (position as usize).min(self.text.len());
         let before = self.text.as_bytes().get(start..upto).unwrap_or_default();
         let column = before.iter().filter(|&&b| b & 0xc0 != 0x80).count();
@@ -178,11 +186,16 @@ impl SourceMap {
     pub fn add_file(
         &mut self,
         path: impl Into<PathBuf>,
-        text: impl Into<Arc<str>>,
+        text: impl Into<String>,
         included_from: Option<Span>,
     ) -> FileId {
         let id = FileId(offset(self.files.len()));
-        self.files.push(SourceFile::new(path.into(), text.into(), included_from));
+        self.files.push(SourceFile {
+            path: path.into(),
+            text: Arc::new(text.into()),
+            line_starts: OnceLock::new(),
+            included_from,
+        });
         id
     }
 
@@ -216,6 +229,11 @@ impl SourceMap {
     #[must_use]
     pub fn file(&self, id: FileId) -> &SourceFile {
         &self.files[id.0 as usize]
+    }
+
+    /// The text of a file, to hold on to while files are added.
+    pub(crate) fn shared_text(&self, id: FileId) -> Arc<String> {
+        Arc::clone(&self.file(id).text)
     }
 
     /// All files in the order they were read; the first is the main one.

@@ -5,12 +5,14 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::setting::Name;
 use super::vrrp::Family;
 use crate::source::Span;
 
 /// An address with a prefix length, or a network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Network {
     /// The address.
     pub address: IpAddr,
@@ -53,7 +55,7 @@ impl fmt::Display for Network {
 }
 
 /// An address to be held on an interface.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Address {
     /// The address and its prefix length (default: host).
     pub network: Network,
@@ -169,7 +171,7 @@ impl Address {
 }
 
 /// `brd`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Broadcast {
     /// This address.
     Address(std::net::Ipv4Addr),
@@ -180,7 +182,7 @@ pub enum Broadcast {
 }
 
 /// A lifetime of an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Lifetime {
     /// No end.
     Forever,

@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::checker::Checker;
 use super::command::Command;
 use super::setting::{Name, Secret, Setting};
@@ -12,7 +14,7 @@ use super::vrrp::Family;
 use crate::source::Span;
 
 /// `SSL`: the client side of TLS checks.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ssl {
     /// `password` of the key.
     pub password: Option<Secret>,
@@ -28,7 +30,7 @@ pub struct Ssl {
 }
 
 /// `virtual_server_group`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VirtualServerGroup {
     /// Its name.
     pub name: Name,
@@ -37,7 +39,7 @@ pub struct VirtualServerGroup {
 }
 
 /// A line of a `virtual_server_group`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GroupEntry {
     /// `IP [PORT]`, or a range of addresses that differ in their last part.
     Addresses {
@@ -58,7 +60,7 @@ pub enum GroupEntry {
 }
 
 /// What a `virtual_server` serves.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Service {
     /// `IP [PORT]`; port 0 is every port (persistent services only).
     Address(SocketAddr),
@@ -69,7 +71,7 @@ pub enum Service {
 }
 
 /// `virtual_server`, with every default resolved.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VirtualServer {
     /// What it serves.
     pub service: Service,
@@ -122,7 +124,7 @@ pub struct VirtualServer {
 }
 
 /// A place that does not count in comparisons.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct VsSpan(pub Span);
 
 impl PartialEq for VsSpan {
@@ -132,7 +134,7 @@ impl PartialEq for VsSpan {
 }
 
 /// `sorry_server`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SorryServer {
     /// Where.
     pub address: SocketAddr,
@@ -143,7 +145,7 @@ pub struct SorryServer {
 }
 
 /// `real_server`, with every default resolved.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RealServer {
     /// Its address, or its name.
     pub host: Host,
@@ -189,7 +191,7 @@ impl RealServer {
 }
 
 /// What a `real_server` goes by.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Host {
     /// An address.
     Address(IpAddr),
@@ -208,7 +210,7 @@ impl fmt::Display for Host {
 }
 
 /// Transport of a service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum Protocol {
     Tcp,
@@ -218,7 +220,7 @@ pub enum Protocol {
 }
 
 /// IPVS schedulers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum Scheduler {
     Rr,
@@ -279,7 +281,7 @@ impl Scheduler {
 }
 
 /// `flag-1`, `flag-2`, `flag-3` and their names per scheduler.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SchedulerFlags {
     /// `flag-1`, `sh-fallback`, `mh-fallback`.
     pub flag1: bool,
@@ -290,7 +292,7 @@ pub struct SchedulerFlags {
 }
 
 /// `lb_kind`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Forwarding {
     /// `NAT`
     #[default]
@@ -302,7 +304,7 @@ pub enum Forwarding {
 }
 
 /// Kind of tunnel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Tunnel {
     /// `type ipip`
     #[default]
@@ -322,7 +324,7 @@ pub enum Tunnel {
 }
 
 /// Checksum of a tunnel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum TunnelChecksum {
     #[default]

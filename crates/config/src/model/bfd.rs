@@ -3,11 +3,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::setting::{Name, Setting};
 use super::track::Weight;
 
 /// A BFD session (RFC 5880, version 1, asynchronous mode).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BfdInstance {
     /// Its name, under 32 bytes.
     pub name: Name,

@@ -4,12 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::command::Command;
 use super::setting::{Name, Setting};
 use super::track::Weight;
 
 /// A checker.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Checker {
     /// What it does.
     pub kind: CheckerKind,
@@ -24,7 +26,7 @@ pub struct Checker {
 }
 
 /// When and how often a checker runs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
     /// `delay_loop`, from end to start.
     pub delay_loop: Setting<Duration>,
@@ -37,7 +39,7 @@ pub struct Schedule {
 }
 
 /// Where a network checker connects.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Connection {
     /// `connect_ip`; `None`: the real server's.
     pub ip: Option<IpAddr>,
@@ -64,7 +66,7 @@ impl Connection {
 }
 
 /// What a checker does.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum CheckerKind {
     /// `TCP_CHECK`
     Tcp,
@@ -120,7 +122,7 @@ pub enum CheckerKind {
 }
 
 /// `weight` of a `FILE_CHECK`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileWeight {
     /// Multiplier of the file's value; 0: any value but 0 is down.
     pub value: i32,
@@ -135,7 +137,7 @@ impl From<Weight> for FileWeight {
 }
 
 /// What a UDP check waits for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UdpReply {
     /// Bytes and, per byte, the bits that must agree (`X` wildcards clear four each).
     pub pattern: Vec<(u8, u8)>,
@@ -146,7 +148,7 @@ pub struct UdpReply {
 }
 
 /// Record types of a `DNS_CHECK`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum RecordType {
     A,
@@ -162,7 +164,7 @@ pub enum RecordType {
 }
 
 /// `HTTP_GET`, `SSL_GET`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Http {
     /// `SSL_GET`.
     pub tls: bool,
@@ -189,7 +191,7 @@ pub struct Http {
 }
 
 /// `http_protocol`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum HttpProtocol {
     /// `1.0`
     #[default]
@@ -203,7 +205,7 @@ pub enum HttpProtocol {
 }
 
 /// `url`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Url {
     /// `path`; default `/`.
     pub path: String,
@@ -220,7 +222,7 @@ pub struct Url {
 }
 
 /// `regex` and what belongs to it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Regex {
     /// The expression, PCRE.
     pub pattern: String,

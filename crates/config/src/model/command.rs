@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::source::Span;
 
 /// `CMD [USER [GROUP]]`: a program with its arguments.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Command {
     /// The program and its arguments; never empty.
     pub words: Vec<String>,
@@ -36,7 +38,7 @@ impl PartialEq for Command {
 }
 
 /// `USER [GROUP]`: names or numbers, as written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ScriptUser {
     /// The user.
     pub user: String,
@@ -54,7 +56,7 @@ impl PartialEq for ScriptUser {
 }
 
 /// `notify_fifo` with its `notify_fifo_script`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fifo {
     /// The path, as written.
     pub path: PathBuf,
@@ -67,7 +69,7 @@ pub struct Fifo {
 }
 
 /// A place that does not count when two FIFOs are compared.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct FifoSpan(pub Span);
 
 impl PartialEq for FifoSpan {

@@ -4,12 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::command::{Command, Fifo, ScriptUser};
 use super::setting::{Name, Secret, Setting};
 use super::vrrp::{Garp, GarpExtra, Version};
 
 /// Process-wide settings. `Option` means: nothing was written and the default is the reader's.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Global {
     /// `net_namespace`.
     pub net_namespace: Option<Name>,
@@ -103,7 +105,7 @@ pub struct Global {
 }
 
 /// Names of the processes (at most 15 bytes).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProcessNames {
     /// `process_names`: give each its own.
     pub distinct: bool,
@@ -118,7 +120,7 @@ pub struct ProcessNames {
 }
 
 /// Scheduling and memory of one process.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProcessTuning {
     /// `…_priority`: nice value, −20..=19; default 0.
     pub nice: Setting<i8>,
@@ -145,7 +147,7 @@ impl Default for ProcessTuning {
 }
 
 /// `dynamic_interfaces`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DynamicInterfaces {
     /// They may appear and vanish.
     Allow,
@@ -155,7 +157,7 @@ pub enum DynamicInterfaces {
 
 /// What concerns VRRP as a whole. Values that instances inherit are resolved there; here they are
 /// for showing.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GlobalVrrp {
     /// `vrrp_mcast_group4`; default 224.0.0.18.
     pub mcast_group4: Setting<Ipv4Addr>,
@@ -208,7 +210,7 @@ pub struct GlobalVrrp {
 }
 
 /// `vrrp_rx_bufs_policy`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RxBufsPolicy {
     /// `MTU`: by the interface's MTU.
     Mtu,
@@ -219,7 +221,7 @@ pub enum RxBufsPolicy {
 }
 
 /// `lvs_sync_daemon`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LvsSyncDaemon {
     /// The interface.
     pub interface: Name,
@@ -238,7 +240,7 @@ pub struct LvsSyncDaemon {
 }
 
 /// Mail.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mail {
     /// `notification_email`.
     pub recipients: Vec<String>,
@@ -269,7 +271,7 @@ pub struct Mail {
 }
 
 /// How mail is protected on its way to the server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum MailSecurity {
     /// `none`
     #[default]
@@ -301,7 +303,7 @@ impl Default for Mail {
 }
 
 /// IPVS as a whole.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GlobalLvs {
     /// `lvs_timeouts`: tcp.
     pub timeout_tcp: Option<Duration>,
@@ -320,7 +322,7 @@ pub struct GlobalLvs {
 }
 
 /// `lvs_flush_on_stop [VS]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FlushOnStop {
     /// The whole table.
     All,
@@ -329,7 +331,7 @@ pub enum FlushOnStop {
 }
 
 /// Packet filter.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Firewall {
     /// `vrrp_iptables`: chains for input and output.
     pub iptables: Option<Iptables>,
@@ -352,7 +354,7 @@ pub struct Firewall {
 }
 
 /// `vrrp_iptables [IN [OUT]]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Iptables {
     /// Chain for input.
     pub input: String,
@@ -361,7 +363,7 @@ pub struct Iptables {
 }
 
 /// Receive buffers.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Buffers {
     /// `vrrp_netlink_cmd_rcv_bufs`.
     pub vrrp_command: Buffer,
@@ -376,7 +378,7 @@ pub struct Buffers {
 }
 
 /// One receive buffer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Buffer {
     /// Bytes; `None`: the kernel's default.
     pub size: Option<u32>,
@@ -385,7 +387,7 @@ pub struct Buffer {
 }
 
 /// SNMP.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Snmp {
     /// `snmp_socket`.
     pub socket: Option<String>,
@@ -406,7 +408,7 @@ pub struct Snmp {
 }
 
 /// D-Bus.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Dbus {
     /// `enable_dbus`.
     pub enabled: bool,
@@ -417,7 +419,7 @@ pub struct Dbus {
 }
 
 /// Reload and its surroundings.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reload {
     /// `reload_check_config`: log file of the check.
     pub check_config: Option<PathBuf>,
@@ -430,7 +432,7 @@ pub struct Reload {
 }
 
 /// Dump files.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Dumps {
     /// `data_use_instance`.
     pub use_instance: bool,

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::setting::Name;
 
 /// One line of `linkbeat_interfaces`: an interface whose link is polled.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Linkbeat {
     /// The interface.
     pub interface: Name,
@@ -14,7 +16,7 @@ pub struct Linkbeat {
 }
 
 /// How a link is polled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LinkbeatMethod {
     /// The MII registers.
     Mii,
@@ -25,7 +27,7 @@ pub enum LinkbeatMethod {
 }
 
 /// One line of `interface_up_down_delays`: how long a change of an interface must last to count.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InterfaceDelay {
     /// The interface.
     pub interface: Name,
@@ -36,7 +38,7 @@ pub struct InterfaceDelay {
 }
 
 /// `garp_group`: interfaces that share one pacing of announcements.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GarpGroup {
     /// Gap between gratuitous ARPs; zero: none.
     pub garp_interval: Duration,

@@ -24,6 +24,8 @@ pub mod sync_group;
 pub mod track;
 pub mod vrrp;
 
+use serde::{Deserialize, Serialize};
+
 pub use address::{Address, Broadcast, Lifetime, Network};
 pub use balancer::{Host, Ssl, VirtualServer, VirtualServerGroup};
 pub use bfd::BfdInstance;
@@ -38,7 +40,7 @@ pub use track::{TrackFile, TrackGroup, TrackProcess, TrackScript, Tracked, Track
 pub use vrrp::{Family, Instance};
 
 /// Everything that a configuration says.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Model {
     /// `global_defs` and the root-level keywords.
     pub global: Global,

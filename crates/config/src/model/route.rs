@@ -3,13 +3,15 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::address::Network;
 use super::setting::Name;
 use super::vrrp::Family;
 use crate::source::Span;
 
 /// A route. Numbers are the kernel's; names have been looked up.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Route {
     /// What it does with packets.
     pub kind: RouteType,
@@ -104,7 +106,7 @@ impl PartialEq for Route {
 }
 
 /// `nexthop via … dev … weight N onlink encap … realms`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Nexthop {
     /// The gateway.
     pub via: Option<IpAddr>,
@@ -121,7 +123,7 @@ pub struct Nexthop {
 }
 
 /// What a route does with packets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum RouteType {
     #[default]
@@ -172,7 +174,7 @@ impl RouteType {
 }
 
 /// How a route is put beside those that are there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AddMode {
     /// `add`: fails if the same route exists.
     Add,
@@ -184,7 +186,7 @@ pub enum AddMode {
 }
 
 /// `pref`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum RouterPreference {
     Low,
@@ -193,7 +195,7 @@ pub enum RouterPreference {
 }
 
 /// A metric that may be locked against path discovery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Lockable {
     /// The value.
     pub value: u32,
@@ -202,7 +204,7 @@ pub struct Lockable {
 }
 
 /// RTAX_… metrics.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RouteMetrics {
     /// `mtu`, bytes.
     pub mtu: Option<Lockable>,
@@ -239,7 +241,7 @@ pub struct RouteMetrics {
 }
 
 /// `encap`: a lightweight tunnel.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Encap {
     /// `ip` or `ip6`.
     Ip {

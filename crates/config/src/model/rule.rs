@@ -2,13 +2,15 @@
 
 use std::ops::RangeInclusive;
 
+use serde::{Deserialize, Serialize};
+
 use super::address::Network;
 use super::setting::Name;
 use super::vrrp::Family;
 use crate::source::Span;
 
 /// A rule. Numbers are the kernel's; names have been looked up.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rule {
     /// Its family.
     pub family: Family,
@@ -94,7 +96,7 @@ impl PartialEq for Rule {
 }
 
 /// What happens to packets that match.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RuleAction {
     /// `table` (`lookup`); with `l3mdev` the table is the device's.
     Lookup(u32),

@@ -4,10 +4,12 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Deref;
 
+use serde::{Deserialize, Serialize};
+
 use crate::source::Span;
 
 /// A name that the user wrote, with its place. Two names are equal if their text is.
-#[derive(Clone, Debug, Eq)]
+#[derive(Clone, Debug, Eq, Serialize, Deserialize)]
 pub struct Name {
     /// The name.
     pub text: String,
@@ -67,7 +69,7 @@ impl fmt::Display for Name {
 }
 
 /// How a setting got its value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
     /// Nobody wrote it.
     #[default]
@@ -83,7 +85,7 @@ pub enum Origin {
 
 /// A resolved value and how it came about. Two settings are equal if their values are: a comment
 /// that moves lines changes nothing at reload.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Setting<T> {
     /// The value in force.
     pub value: T,
@@ -150,8 +152,9 @@ impl<T> Deref for Setting<T> {
     }
 }
 
-/// Bytes that never appear in debug output.
-#[derive(Clone, Default, PartialEq, Eq)]
+/// Bytes that never appear in debug output. They are serialized for [`crate::passing`] alone, from
+/// the supervisor to its roles.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secret(Vec<u8>);
 
 impl Secret {

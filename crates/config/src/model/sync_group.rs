@@ -1,11 +1,13 @@
 //! `vrrp_sync_group`.
 
+use serde::{Deserialize, Serialize};
+
 use super::setting::{Name, Setting};
 use super::track::Tracks;
 use super::vrrp::NotifyScripts;
 
 /// Instances that are MASTER together or not at all.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SyncGroup {
     /// Its name.
     pub name: Name,

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::command::Command;
 use super::setting::{Name, Setting};
 
 /// How a tracked thing weighs. Zero: its failure is a FAULT.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Weight {
     /// -254..=254. Positive adds to the priority while it is up, negative subtracts while it is
     /// down; a file's value is multiplied by it.
@@ -18,7 +20,7 @@ pub struct Weight {
 }
 
 /// `vrrp_script`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrackScript {
     /// Its name.
     pub name: Name,
@@ -39,7 +41,7 @@ pub struct TrackScript {
 }
 
 /// `track_file`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrackFile {
     /// Its name.
     pub name: Name,
@@ -52,7 +54,7 @@ pub struct TrackFile {
 }
 
 /// `init_file [VALUE] [overwrite]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InitFile {
     /// What to write; default 0.
     pub value: i64,
@@ -61,7 +63,7 @@ pub struct InitFile {
 }
 
 /// `vrrp_track_process`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrackProcess {
     /// Its name.
     pub name: Name,
@@ -86,7 +88,7 @@ pub struct TrackProcess {
 }
 
 /// How a process's arguments are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ParamMatch {
     /// All of them, exactly.
     Exact,
@@ -97,7 +99,7 @@ pub enum ParamMatch {
 }
 
 /// `track_group`: instances that own static addresses, routes and rules together.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrackGroup {
     /// Its name.
     pub name: Name,
@@ -106,7 +108,7 @@ pub struct TrackGroup {
 }
 
 /// A reference to something tracked.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tracked {
     /// What: name of an interface, script, file, process or BFD instance that exists.
     pub name: Name,
@@ -115,7 +117,7 @@ pub struct Tracked {
 }
 
 /// All that an instance or a sync group depends on.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tracks {
     /// `track_interface`.
     pub interfaces: Vec<Tracked>,

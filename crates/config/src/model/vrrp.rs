@@ -7,6 +7,8 @@ use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::address::Address;
 use super::command::Command;
 use super::route::Route;
@@ -15,7 +17,7 @@ use super::setting::{Name, Secret, Setting};
 use super::track::Tracks;
 
 /// IP version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Family {
     /// IPv4
     V4,
@@ -43,7 +45,9 @@ impl fmt::Display for Family {
 }
 
 /// Version of the protocol.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub enum Version {
     /// RFC 3768
     #[default]
@@ -63,7 +67,7 @@ impl Version {
 }
 
 /// The word after `state`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum InitialState {
     /// `MASTER`: a hint.
     Master,
@@ -73,7 +77,7 @@ pub enum InitialState {
 }
 
 /// One virtual router, with every default resolved.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Instance {
     /// Its name.
     pub name: Name,
@@ -186,7 +190,7 @@ impl Instance {
 }
 
 /// How adverts travel.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Transport {
     /// To everybody on the link.
     Multicast {
@@ -208,7 +212,7 @@ impl Transport {
 }
 
 /// A line of `unicast_peer`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnicastPeer {
     /// Its address.
     pub address: IpAddr,
@@ -219,7 +223,7 @@ pub struct UnicastPeer {
 }
 
 /// `old_unicast_checksum`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OldUnicastChecksum {
     /// Not written: accept both, and speak to each peer as it speaks.
     #[default]
@@ -231,7 +235,7 @@ pub enum OldUnicastChecksum {
 }
 
 /// How adverts are authenticated.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub enum Auth {
     /// Not at all.
     #[default]
@@ -245,7 +249,7 @@ pub enum Auth {
 }
 
 /// `auth_hmac`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hmac {
     /// Keys that are accepted, at least one, ids unique.
     pub keys: Vec<HmacKey>,
@@ -260,7 +264,7 @@ pub struct Hmac {
 }
 
 /// A key of `auth_hmac`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HmacKey {
     /// Its number on the wire.
     pub id: NonZeroU8,
@@ -269,7 +273,7 @@ pub struct HmacKey {
 }
 
 /// Where a key's bytes are.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum HmacSecret {
     /// Written in the configuration, 32..=64 bytes.
     Bytes(Secret),
@@ -306,7 +310,7 @@ impl HmacSecret {
 }
 
 /// What makes a repeated advert old.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AntiReplay {
     /// `time`
     #[default]
@@ -316,7 +320,7 @@ pub enum AntiReplay {
 }
 
 /// Mode of `auth_hmac`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HmacMode {
     /// `enforce`: sign, and accept only signed adverts.
     #[default]
@@ -329,7 +333,7 @@ pub enum HmacMode {
 
 /// When the addresses are announced by gratuitous ARP or unsolicited neighbour advertisement.
 /// The gaps between frames are in [`Global`](super::Global) and in the `garp_group`s.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Garp {
     /// `garp_master_delay`: until the second set; zero: no second set.
     pub delay: Setting<Duration>,
@@ -348,7 +352,7 @@ pub struct Garp {
 }
 
 /// `garp_extra_if [all] SECONDS`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GarpExtra {
     /// On every such interface, not only on VMACs.
     pub all: bool,
@@ -357,7 +361,7 @@ pub struct GarpExtra {
 }
 
 /// A device of the instance's own on top of its interface.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum OwnDevice {
     /// `use_vmac`: a macvlan with the virtual router's MAC.
     Vmac {
@@ -393,7 +397,7 @@ impl OwnDevice {
 }
 
 /// Isolation of an ipvlan.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IpvlanMode {
     /// `bridge`
     #[default]
@@ -405,7 +409,7 @@ pub enum IpvlanMode {
 }
 
 /// Scripts to run at changes.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NotifyScripts {
     /// `notify`: gets type, name, state and priority appended.
     pub any: Option<Command>,
