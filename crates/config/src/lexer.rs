@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::preprocess::is_space;
+use crate::preprocess::{is_space, is_space_byte};
 
 /// A piece of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(crate) enum Piece {
 
 /// Reads one piece at or after byte `at`; with it comes the place to go on from.
 pub(crate) fn piece(line: &str, at: usize) -> Option<(Piece, usize)> {
-    let start = at + line[at..].find(|c| !is_space(c))?;
+    let start = at + line.as_bytes()[at..].iter().position(|b| !is_space_byte(*b))?;
     let rest = &line[start..];
     if let Some(length) = template_length(rest) {
         let end = start + length + word_length(&rest[length..]);
@@ -52,7 +52,8 @@ pub(crate) fn piece(line: &str, at: usize) -> Option<(Piece, usize)> {
 fn word_length(text: &str) -> usize {
     let bytes = text.as_bytes();
     let mut i = 0;
-    while i < bytes.len() {
+    while let Some(length) = bytes[i..].iter().position(|b| TELLING[usize::from(*b)]) {
+        i += length;
         match bytes[i] {
             b'$' if bytes.get(i + 1) == Some(&b'{') => {
                 let inner = bytes[i + 2..]
@@ -67,13 +68,25 @@ fn word_length(text: &str) -> usize {
                 i += template_length(&text[i..]).unwrap_or(1) - 1;
             }
             b'{' | b'}' | b'"' => return i,
-            b if is_space(char::from(b)) => return i,
+            b if is_space_byte(b) => return i,
             _ => {}
         }
         i += 1;
     }
-    i
+    bytes.len()
 }
+
+/// Bytes that may end an unquoted word.
+const TELLING: [bool; 256] = {
+    let mut telling = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        telling[byte] = is_space_byte(b) || matches!(b, b'$' | b'{' | b'}' | b'"');
+        byte += 1;
+    }
+    telling
+};
 
 /// How long the `{{ … }}` or `{% … %}` of a template at the start of `text` is: nobody filled it
 /// in, and it is one word so that it is reported as one.

@@ -15,8 +15,9 @@ const MOST_DEEP: usize = 32;
 
 /// An open brace.
 struct Open {
-    /// The items of the block so far. For an ignored brace they belong to the block around it.
-    items: Vec<Item>,
+    /// Where in [`Parser::items`] the items of the block begin. Those behind an ignored brace belong
+    /// to the block around it.
+    first: usize,
     /// What opened it: it becomes the item once the block ends. `None` for an ignored brace.
     item: Option<Item>,
     brace: Span,
@@ -34,8 +35,12 @@ struct Suspect {
 
 pub(crate) struct Parser<'p, 'f> {
     source: &'p mut Preprocessor<'f>,
-    root: Vec<Item>,
+    /// The items of the root level and, behind them, of each block that is open: one that ends
+    /// takes its own from the end.
+    items: Vec<Item>,
     open: Vec<Open>,
+    /// The words of the item that is being read; kept for its room.
+    words: Vec<Token>,
     /// Whether a `{` that comes now belongs to the last item.
     attachable: bool,
     suspects: Vec<Suspect>,
@@ -43,14 +48,20 @@ pub(crate) struct Parser<'p, 'f> {
 
 /// Reads everything.
 pub(crate) fn parse(source: &mut Preprocessor<'_>) -> Tree {
-    let mut parser =
-        Parser { source, root: Vec::new(), open: Vec::new(), attachable: false, suspects: vec![] };
+    let mut parser = Parser {
+        source,
+        items: Vec::new(),
+        open: Vec::new(),
+        words: Vec::new(),
+        attachable: false,
+        suspects: Vec::new(),
+    };
     let mut line = Line::default();
     while parser.source.next_line(&mut line) {
         parser.line(&line);
     }
     parser.end();
-    Tree { items: parser.root }
+    Tree { items: parser.items }
 }
 
 impl Parser<'_, '_> {
@@ -60,18 +71,17 @@ impl Parser<'_, '_> {
             self.odd_spaces(line);
         }
         let mut at = 0;
-        let mut words: Vec<Token> = Vec::new();
         let mut range = 0..0;
         let mut first_on_line = true;
         while let Some((piece, next)) = lexer::piece(text, at) {
             at = next;
             match piece {
                 Piece::Word { text: word, written, quoted } => {
-                    if words.is_empty() {
+                    if self.words.is_empty() {
                         range.start = written.start;
                     }
                     range.end = written.end;
-                    words.push(Token {
+                    self.words.push(Token {
                         text: text[word].into(),
                         span: line.span(written, &self.source.sources),
                         quoted,
@@ -79,29 +89,27 @@ impl Parser<'_, '_> {
                     continue;
                 }
                 Piece::Open(brace) => {
-                    self.finish_item(line, &mut words, range.clone(), first_on_line);
+                    self.finish_item(line, range.clone(), first_on_line);
                     let span = line.span(brace..brace + 1, &self.source.sources);
                     self.open_brace(span);
                 }
                 Piece::Close(brace) => {
-                    let leads = first_on_line && words.is_empty();
-                    self.finish_item(line, &mut words, range.clone(), first_on_line);
+                    let leads = first_on_line && self.words.is_empty();
+                    self.finish_item(line, range.clone(), first_on_line);
                     let span = line.span(brace..brace + 1, &self.source.sources);
                     self.close_brace(span, leads);
                 }
             }
             first_on_line = false;
         }
-        self.finish_item(line, &mut words, range, first_on_line);
+        self.finish_item(line, range, first_on_line);
     }
 
-    fn items(&mut self) -> &mut Vec<Item> {
+    /// The item of the innermost block that was read last.
+    fn last(&self) -> Option<&Item> {
         // An ignored brace has no items of its own.
-        let holder = self.open.iter().rposition(|open| open.item.is_some());
-        match holder.and_then(|i| self.open.get_mut(i)) {
-            Some(open) => &mut open.items,
-            None => &mut self.root,
-        }
+        let holder = self.open.iter().rfind(|open| open.item.is_some());
+        self.items[holder.map_or(0, |open| open.first)..].last()
     }
 
     fn kind(&self) -> Option<BlockId> {
@@ -111,28 +119,23 @@ impl Parser<'_, '_> {
         }
     }
 
-    fn finish_item(
-        &mut self,
-        line: &Line,
-        words: &mut Vec<Token>,
-        range: std::ops::Range<usize>,
-        new_line: bool,
-    ) {
-        if words.is_empty() {
+    fn finish_item(&mut self, line: &Line, range: std::ops::Range<usize>, new_line: bool) {
+        if self.words.is_empty() {
             return;
         }
-        if new_line && let Some(next) = words.first() {
-            self.expect_brace(next);
+        if new_line && self.attachable {
+            self.expect_brace();
         }
         let line_span = line.span(range.clone(), &self.source.sources);
-        let text = &line.text()[range.clone()];
-        let script =
-            text.contains(['"', '\'', '\\']).then(|| Box::new(self.script_words(line, range)));
-        // Just as much room as it needs: a large file has hundreds of thousands of items.
-        let mut args = Vec::with_capacity(words.len() - 1);
-        args.extend(words.drain(1..));
-        let Some(keyword) = words.pop() else { return };
-        self.items().push(Item { keyword, args, block: None, line_span, script });
+        let quoting = |b: &u8| matches!(b, b'"' | b'\'' | b'\\');
+        let script = line.text().as_bytes()[range.clone()]
+            .iter()
+            .any(quoting)
+            .then(|| Box::new(self.script_words(line, range)));
+        let mut words = self.words.drain(..);
+        let Some(keyword) = words.next() else { return };
+        let args = words.collect();
+        self.items.push(Item { keyword, args, block: None, line_span, script });
         self.attachable = true;
     }
 
@@ -152,15 +155,12 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// A line starts with `next`: if the last item should have opened a block, its brace is
-    /// missing, unless `next` belongs to the block around it; then the block is, and lowering
+    /// A line starts with the words that were read: if the last item should have opened a block, its
+    /// brace is missing, unless they belong to the block around it; then the block is, and lowering
     /// says so.
-    fn expect_brace(&mut self, next: &str) {
-        if !self.attachable {
-            return;
-        }
+    fn expect_brace(&mut self) {
         let kind = self.kind();
-        let Some(item) = self.items().last() else { return };
+        let (Some(item), Some(next)) = (self.last(), self.words.first()) else { return };
         let Some(child) = child(kind, &item.keyword) else { return };
         let knows = |id: BlockId| keywords::block(id).find(next).is_some();
         if kind.is_some_and(knows) && !knows(child) {
@@ -185,7 +185,7 @@ impl Parser<'_, '_> {
             return;
         }
         let kind = self.kind();
-        let Some(item) = self.items().last() else { return };
+        let Some(item) = self.last() else { return };
         if !matches!(item.keyword.as_str(), "virtual_server" | "real_server")
             || child(kind, &item.keyword).is_none()
         {
@@ -200,14 +200,14 @@ impl Parser<'_, '_> {
     /// Makes the last item a block.
     fn push_open(&mut self, brace: Span, kind: Option<BlockId>) {
         self.attachable = false;
-        let item = self.items().pop();
+        let item = self.items.pop();
         let indentation = item.as_ref().and_then(|item| self.indentation(item.keyword.span));
-        self.open.push(Open { items: Vec::new(), item, brace, kind, indentation });
+        self.open.push(Open { first: self.items.len(), item, brace, kind, indentation });
     }
 
     fn open_brace(&mut self, brace: Span) {
         let kind = self.kind();
-        let keyword = if self.attachable { self.items().last() } else { None };
+        let keyword = if self.attachable { self.last() } else { None };
         let Some(keyword) = keyword.map(|item| item.keyword.clone()) else {
             self.ignore_brace(brace, "no keyword stands before this brace");
             return;
@@ -222,9 +222,9 @@ impl Parser<'_, '_> {
             // around it were forgotten to be closed.
             let here = kind.is_some_and(|kind| keywords::block(kind).find(&keyword).is_some());
             if let Some(outer) = self::child(Some(BlockId::Root), &keyword).filter(|_| !here) {
-                let item = self.items().pop();
+                let item = self.items.pop();
                 self.unclosed(Some(keyword.span));
-                self.root.extend(item);
+                self.items.extend(item);
                 child = Some(outer);
             }
         }
@@ -238,15 +238,15 @@ impl Parser<'_, '_> {
                 .at(brace, why)
                 .help("it and its `}` are ignored"),
         );
-        let (items, item, kind, indentation) = (Vec::new(), None, None, None);
-        self.open.push(Open { items, item, brace, kind, indentation });
+        let (first, item, kind, indentation) = (self.items.len(), None, None, None);
+        self.open.push(Open { first, item, brace, kind, indentation });
     }
 
     fn close_brace(&mut self, brace: Span, leads: bool) {
         self.no_block();
         self.attachable = false;
         let Some(open) = self.open.pop() else {
-            let before = self.root.last().and_then(|item| {
+            let before = self.items.last().and_then(|item| {
                 item.block.as_ref().and_then(|b| b.close).map(|c| (item.keyword.to_string(), c))
             });
             let mut diagnostic = Diagnostic::error(Syntax::ExtraBrace, "extra `}`")
@@ -272,11 +272,11 @@ impl Parser<'_, '_> {
     }
 
     fn close(&mut self, open: Open, close: Option<Span>) {
-        let Open { mut items, item, brace, .. } = open;
+        let Open { first, item, brace, .. } = open;
         if let Some(mut item) = item {
-            items.shrink_to_fit();
-            item.block = Some(Block { open: brace, close, items });
-            self.items().push(item);
+            let items = self.items.drain(first..).collect();
+            item.block = Some(Box::new(Block { open: brace, close, items }));
+            self.items.push(item);
         }
     }
 

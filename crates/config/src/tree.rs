@@ -12,14 +12,16 @@
 
 use std::fmt;
 
+use smol_str::SmolStr;
+
 use crate::source::Span;
-use crate::text::Text;
 
 /// A word of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
     /// The word as Keepalived sees it: expanded, without its quotes and escapes.
-    pub text: Text,
+    /// Nearly all words are short enough to need no memory of their own.
+    pub text: SmolStr,
     /// The word as it is written, quotes included.
     pub span: Span,
     /// Whether it was written in double quotes.
@@ -48,14 +50,18 @@ pub struct Item {
     /// The first word.
     pub keyword: Token,
     /// The words after it, braces excluded.
-    pub args: Vec<Token>,
+    pub args: Box<[Token]>,
     /// What stands between its braces.
-    pub block: Option<Block>,
+    pub block: Option<Box<Block>>,
     /// From the first word to the last one.
     pub line_span: Span,
     /// The words as keywords that take a command read them, where that makes a difference.
     pub(crate) script: Option<Box<Result<Vec<Token>, Span>>>,
 }
+
+// A large file has hundreds of thousands of them.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Token>() == 48 && size_of::<Item>() == 96);
 
 impl Item {
     /// The argument at `index`, from 0.
@@ -105,7 +111,7 @@ pub struct Block {
     /// The closing brace; `None` when the text ended before it.
     pub close: Option<Span>,
     /// The lines between them.
-    pub items: Vec<Item>,
+    pub items: Box<[Item]>,
 }
 
 /// A whole configuration.

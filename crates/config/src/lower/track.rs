@@ -10,8 +10,8 @@ use crate::keywords::{BlockId, Keyword, Value};
 use crate::model::track::{InitFile, ParamMatch};
 use crate::model::{Name, Setting, TrackFile, TrackProcess, TrackScript, Tracked, Weight};
 use crate::source::Span;
-use crate::text::Text;
 use crate::tree::{Item, Token, Tree};
+use smol_str::SmolStr;
 
 /// What can be referred to by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,10 +47,10 @@ pub(super) struct Definition {
 /// The names that have been defined so far, and all that the file defines anywhere.
 #[derive(Default)]
 pub(super) struct Names {
-    seen: HashMap<(Kind, Text), Definition>,
-    anywhere: HashMap<(Kind, Text), Span>,
+    seen: HashMap<(Kind, SmolStr), Definition>,
+    anywhere: HashMap<(Kind, SmolStr), Span>,
     /// Blocks that were named, and turned out to be void.
-    void: HashMap<(Kind, Text), Span>,
+    void: HashMap<(Kind, SmolStr), Span>,
 }
 
 impl Names {

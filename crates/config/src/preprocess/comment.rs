@@ -58,14 +58,21 @@ pub(super) fn strip(line: &str) -> Stripped {
 
 /// `range` of `line` without the white space at its ends.
 pub(super) fn trim(line: &str, range: Range<usize>) -> Range<usize> {
-    let text = &line[range.clone()];
-    let start = range.start + (text.len() - text.trim_start_matches(is_space).len());
-    start..start + text.trim_matches(is_space).len()
+    let text = &line.as_bytes()[range.clone()];
+    let word = |b: &u8| !is_space_byte(*b);
+    let Some(first) = text.iter().position(word) else { return range.end..range.end };
+    let last = text.iter().rposition(word).unwrap_or(first);
+    range.start + first..range.start + last + 1
 }
 
 /// White space as Keepalived's C library sees it in the C locale.
+pub(crate) const fn is_space_byte(b: u8) -> bool {
+    matches!(b, b' ' | b'\t' | b'\n' | b'\r' | b'\x0b' | b'\x0c')
+}
+
+/// Likewise, of a character.
 pub(crate) fn is_space(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
+    u8::try_from(c).is_ok_and(is_space_byte)
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ impl Preprocessor<'_> {
         }
         // The last is pushed first: the first file is read first.
         for (path, bytes) in opened.into_iter().rev() {
-            self.push_include(&path, &bytes, span, whole);
+            self.push_include(&path, bytes, span, whole);
         }
     }
 
@@ -83,7 +83,7 @@ impl Preprocessor<'_> {
         );
     }
 
-    fn push_include(&mut self, path: &Path, bytes: &[u8], span: Span, whole: Span) {
+    fn push_include(&mut self, path: &Path, bytes: Vec<u8>, span: Span, whole: Span) {
         let tidied = tidy(path);
         let mut deep = 0;
         let mut looping = false;

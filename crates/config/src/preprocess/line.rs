@@ -144,6 +144,16 @@ impl Line {
     /// Text from one place gives that place. Text composed from several gives the characters, at
     /// the level where it was composed, that cover them all.
     pub(crate) fn span(&self, range: std::ops::Range<usize>, sources: &SourceMap) -> Span {
+        // Nearly always the whole line was taken from a file as it stands there.
+        if let [Segment { origin, verbatim: true, .. }] = self.segments[..]
+            && !range.is_empty()
+        {
+            return origin.part(range.start, range.len());
+        }
+        self.composed_span(range, sources)
+    }
+
+    fn composed_span(&self, range: std::ops::Range<usize>, sources: &SourceMap) -> Span {
         // An empty range points between characters: behind the byte before it, if there is one.
         if range.is_empty() {
             let Some(last) = self.segments.last() else {

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-pub(crate) use comment::is_space;
+pub(crate) use comment::{is_space, is_space_byte};
 pub(crate) use line::Line;
 
 use crate::Options;
@@ -75,7 +75,7 @@ struct Definition {
 
 /// Something that lines come from.
 enum Frame {
-    File { id: FileId, text: Arc<str>, at: usize, line: u32, directory: Rc<Path> },
+    File { id: FileId, text: Arc<String>, at: usize, directory: Rc<Path> },
     Lines { lines: Rc<[Line]>, at: usize, trail: TrailId },
     Loop { repeat: Repeat, round: usize, specification: Line, body: Rc<[Line]>, used_at: Span },
 }
@@ -115,7 +115,7 @@ impl<'a> Preprocessor<'a> {
             lines: 0,
         };
         match files.read(path) {
-            Ok(bytes) => this.push_file(path, &bytes, None),
+            Ok(bytes) => this.push_file(path, bytes, None),
             Err(error) => {
                 let message = format!("cannot read {}: {error}", path.display());
                 this.diagnostics.push(
@@ -141,7 +141,13 @@ impl<'a> Preprocessor<'a> {
 
     /// Puts the next line that is not empty into `line`; `false` at the end.
     pub(crate) fn next_line(&mut self, line: &mut Line) -> bool {
-        while self.fetch(line) {
+        loop {
+            if self.fetch_plain(line) {
+                return true;
+            }
+            if !self.fetch(line) {
+                break;
+            }
             self.stray_backslash(line);
             if self.process(line) && !line.is_empty() {
                 self.note_leftovers(line);

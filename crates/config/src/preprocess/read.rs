@@ -9,20 +9,40 @@ use super::{Frame, LONGEST_LINE, Preprocessor, comment, define, is_space, tidy};
 use crate::diagnostic::{Diagnostic, Preprocess, Syntax};
 use crate::source::{Span, offset};
 
+/// Bytes that mean something to the preprocessor wherever in a line they stand, and those that are
+/// not ASCII.
+const TELLING: [bool; 256] = {
+    let mut telling = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        telling[byte] =
+            byte >= 0x80 || matches!(byte as u8, b'\n' | 0 | b'"' | b'\\' | b'#' | b'!' | b'$');
+        byte += 1;
+    }
+    telling
+};
+
 impl Preprocessor<'_> {
-    pub(super) fn push_file(&mut self, path: &Path, bytes: &[u8], included_from: Option<Span>) {
-        let (text, marked) = match bytes.strip_prefix(b"\xef\xbb\xbf") {
-            Some(rest) => (rest, true),
-            None => (bytes, false),
+    pub(super) fn push_file(
+        &mut self,
+        path: &Path,
+        mut bytes: Vec<u8>,
+        included_from: Option<Span>,
+    ) {
+        const MARK: &[u8] = b"\xef\xbb\xbf";
+        let marked = bytes.starts_with(MARK);
+        if marked {
+            bytes.drain(..MARK.len());
+        }
+        let (text, wrong) = match String::from_utf8(bytes) {
+            Ok(text) => (text, None),
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                (String::from_utf8_lossy(error.as_bytes()).into_owned(), Some(at))
+            }
         };
-        let text = String::from_utf8_lossy(text);
-        let wrong = match std::str::from_utf8(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))
-        {
-            Ok(_) => None,
-            Err(error) => Some(error.valid_up_to()),
-        };
-        let text: Arc<str> = Arc::from(text);
-        let id = self.sources.add_file(path, Arc::clone(&text), included_from);
+        let id = self.sources.add_file(path, text, included_from);
+        let text = self.sources.shared_text(id);
         if marked {
             self.report(
                 Diagnostic::warning(
@@ -46,7 +66,33 @@ impl Preprocessor<'_> {
         let whole = self.files.current_dir().join(path);
         let directory = whole.parent().unwrap_or(Path::new("/"));
         let directory = Rc::from(tidy(directory));
-        self.frames.push(Frame::File { id, text, at: 0, line: 0, directory });
+        self.frames.push(Frame::File { id, text, at: 0, directory });
+    }
+
+    /// Takes the next line if it is one that no stage does anything with, as nearly all lines of a
+    /// large file are. `false`: nothing was taken, and the stages have to look.
+    pub(super) fn fetch_plain(&mut self, out: &mut Line) -> bool {
+        let Some(Frame::File { id, text, at, .. }) = self.frames.last_mut() else { return false };
+        loop {
+            let rest = text.as_bytes().get(*at..).unwrap_or_default();
+            let Some(length) = rest.iter().position(|b| TELLING[usize::from(*b)]) else {
+                return false;
+            };
+            if rest[length] != b'\n' || length > LONGEST_LINE {
+                return false;
+            }
+            let range = comment::trim(text, *at..*at + length);
+            let line = &text[range.clone()];
+            if line.starts_with(['@', '~']) || line.starts_with("include") {
+                return false;
+            }
+            *at += length + 1;
+            if !line.is_empty() {
+                out.clear();
+                out.push_source(line, *id, range.start);
+                return true;
+            }
+        }
     }
 
     /// Takes the next raw line, comments off, from the innermost frame.
@@ -83,9 +129,7 @@ impl Preprocessor<'_> {
 
     /// Reads a line of a file: `None` at its end, else whether a definition goes on after it.
     pub(super) fn fetch_from_file(&mut self, out: &mut Line) -> Option<bool> {
-        let Some(Frame::File { id, text, at, line: number, .. }) = self.frames.last_mut() else {
-            return None;
-        };
+        let Some(Frame::File { id, text, at, .. }) = self.frames.last_mut() else { return None };
         let (id, start) = (*id, *at);
         let text = Arc::clone(text);
         if start >= text.len() {
@@ -93,7 +137,6 @@ impl Preprocessor<'_> {
         }
         let end = text[start..].find('\n').map_or(text.len(), |i| start + i);
         *at = end + 1;
-        *number += 1;
         let mut raw = &text[start..end];
         if let Some(nul) = raw.find('\0') {
             raw = &raw[..nul];
