@@ -7,16 +7,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// One reading of one file. A file that is included twice has two of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId(pub(crate) u32);
 
 /// A chain of expansions; [`TrailId::NONE`] for text that stands where it is used.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct TrailId(pub(crate) u32);
 
 impl TrailId {
@@ -25,7 +23,7 @@ impl TrailId {
 }
 
 /// A range of bytes in a file, and how they came to take part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Span {
     /// The file.
     pub file: FileId,
@@ -38,6 +36,9 @@ pub struct Span {
 }
 
 impl Span {
+    /// The place of what came without its text.
+    const NOWHERE: Self = Self::new(FileId(0), 0, 0);
+
     /// Bytes `start..end` of `file`, not expanded from anything.
     #[must_use]
     pub const fn new(file: FileId, start: u32, end: u32) -> Self {
@@ -67,6 +68,20 @@ impl Span {
             end: self.start + clip(offset.saturating_add(length)),
             ..self
         }
+    }
+}
+
+/// Places are not passed on ([`crate::passing`]): they mean nothing without the text, and what is
+/// written elsewhere in it, but the same, is then the same to the byte.
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <()>::deserialize(deserializer).map(|()| Self::NOWHERE)
     }
 }
 
