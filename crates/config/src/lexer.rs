@@ -25,7 +25,9 @@ pub(crate) enum Piece {
 pub(crate) fn piece(line: &str, at: usize) -> Option<(Piece, usize)> {
     let start = at + line.as_bytes()[at..].iter().position(|b| !is_space_byte(*b))?;
     let rest = &line[start..];
-    if let Some(length) = template_length(rest) {
+    if rest.starts_with('{')
+        && let Some(length) = template_length(rest)
+    {
         let end = start + length + word_length(&rest[length..]);
         return Some((Piece::Word { text: start..end, written: start..end, quoted: false }, end));
     }

@@ -3,6 +3,8 @@
 //! The keyword table tells which words open a block, so that a brace that is missing can be told
 //! from a line that never had one. Every mistake is reported once, and reading goes on.
 
+use smol_str::SmolStr;
+
 use crate::diagnostic::{Diagnostic, Syntax};
 use crate::keywords::{self, BlockId, Value};
 use crate::lexer::{self, Piece};
@@ -39,8 +41,10 @@ pub(crate) struct Parser<'p, 'f> {
     /// takes its own from the end.
     items: Vec<Item>,
     open: Vec<Open>,
-    /// The words of the item that is being read; kept for its room.
-    words: Vec<Token>,
+    /// The first word of the item that is being read, if there is one.
+    keyword: Option<Token>,
+    /// The words after it; kept for the room.
+    args: Vec<Token>,
     /// Whether a `{` that comes now belongs to the last item.
     attachable: bool,
     suspects: Vec<Suspect>,
@@ -52,7 +56,8 @@ pub(crate) fn parse(source: &mut Preprocessor<'_>) -> Tree {
         source,
         items: Vec::new(),
         open: Vec::new(),
-        words: Vec::new(),
+        keyword: None,
+        args: Vec::new(),
         attachable: false,
         suspects: Vec::new(),
     };
@@ -77,15 +82,15 @@ impl Parser<'_, '_> {
             at = next;
             match piece {
                 Piece::Word { text: word, written, quoted } => {
-                    if self.words.is_empty() {
-                        range.start = written.start;
-                    }
+                    let span = line.span(written.clone(), &self.source.sources);
+                    let token = Token { text: SmolStr::new(&text[word]), span, quoted };
                     range.end = written.end;
-                    self.words.push(Token {
-                        text: text[word].into(),
-                        span: line.span(written, &self.source.sources),
-                        quoted,
-                    });
+                    if self.keyword.is_none() {
+                        range.start = written.start;
+                        self.keyword = Some(token);
+                    } else {
+                        self.args.push(token);
+                    }
                     continue;
                 }
                 Piece::Open(brace) => {
@@ -94,7 +99,7 @@ impl Parser<'_, '_> {
                     self.open_brace(span);
                 }
                 Piece::Close(brace) => {
-                    let leads = first_on_line && self.words.is_empty();
+                    let leads = first_on_line && self.keyword.is_none();
                     self.finish_item(line, range.clone(), first_on_line);
                     let span = line.span(brace..brace + 1, &self.source.sources);
                     self.close_brace(span, leads);
@@ -120,11 +125,9 @@ impl Parser<'_, '_> {
     }
 
     fn finish_item(&mut self, line: &Line, range: std::ops::Range<usize>, new_line: bool) {
-        if self.words.is_empty() {
-            return;
-        }
+        let Some(keyword) = self.keyword.take() else { return };
         if new_line && self.attachable {
-            self.expect_brace();
+            self.expect_brace(&keyword);
         }
         let line_span = line.span(range.clone(), &self.source.sources);
         let quoting = |b: &u8| matches!(b, b'"' | b'\'' | b'\\');
@@ -132,9 +135,10 @@ impl Parser<'_, '_> {
             .iter()
             .any(quoting)
             .then(|| Box::new(self.script_words(line, range)));
-        let mut words = self.words.drain(..);
-        let Some(keyword) = words.next() else { return };
-        let args = words.collect();
+        // Just as much room as it needs: a large file has hundreds of thousands of items.
+        let mut args = Vec::with_capacity(self.args.len());
+        args.append(&mut self.args);
+        let args = args.into_boxed_slice();
         self.items.push(Item { keyword, args, block: None, line_span, script });
         self.attachable = true;
     }
@@ -155,12 +159,12 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// A line starts with the words that were read: if the last item should have opened a block, its
-    /// brace is missing, unless they belong to the block around it; then the block is, and lowering
+    /// A line starts with `next`: if the last item should have opened a block, its brace is
+    /// missing, unless `next` belongs to the block around it; then the block is, and lowering
     /// says so.
-    fn expect_brace(&mut self) {
+    fn expect_brace(&mut self, next: &str) {
         let kind = self.kind();
-        let (Some(item), Some(next)) = (self.last(), self.words.first()) else { return };
+        let Some(item) = self.last() else { return };
         let Some(child) = child(kind, &item.keyword) else { return };
         let knows = |id: BlockId| keywords::block(id).find(next).is_some();
         if kind.is_some_and(knows) && !knows(child) {
@@ -274,7 +278,7 @@ impl Parser<'_, '_> {
     fn close(&mut self, open: Open, close: Option<Span>) {
         let Open { first, item, brace, .. } = open;
         if let Some(mut item) = item {
-            let items = self.items.drain(first..).collect();
+            let items = self.items.split_off(first).into_boxed_slice();
             item.block = Some(Box::new(Block { open: brace, close, items }));
             self.items.push(item);
         }
@@ -333,11 +337,17 @@ impl Parser<'_, '_> {
         if span.trail != TrailId::NONE {
             return None;
         }
-        let before = self.source.sources.file(span.file).text().get(..span.start as usize)?;
-        let margin = &before
-            [before.len() - before.chars().rev().take_while(|c| matches!(c, ' ' | '\t')).count()..];
-        (before.len() == margin.len() || before[..before.len() - margin.len()].ends_with('\n'))
-            .then(|| margin.chars().map(|c| if c == '\t' { 8 } else { 1 }).sum())
+        let text = self.source.sources.file(span.file).text().as_bytes();
+        let mut columns = 0;
+        for byte in text.get(..span.start as usize)?.iter().rev() {
+            match byte {
+                b' ' => columns += 1,
+                b'\t' => columns += 8,
+                b'\n' => break,
+                _ => return None,
+            }
+        }
+        Some(columns)
     }
 
     /// Characters that look like white space and are none.

@@ -58,11 +58,15 @@ pub(super) fn strip(line: &str) -> Stripped {
 
 /// `range` of `line` without the white space at its ends.
 pub(super) fn trim(line: &str, range: Range<usize>) -> Range<usize> {
-    let text = &line.as_bytes()[range.clone()];
-    let word = |b: &u8| !is_space_byte(*b);
-    let Some(first) = text.iter().position(word) else { return range.end..range.end };
-    let last = text.iter().rposition(word).unwrap_or(first);
-    range.start + first..range.start + last + 1
+    let bytes = line.as_bytes();
+    let Range { mut start, mut end } = range;
+    while start < end && is_space_byte(bytes[start]) {
+        start += 1;
+    }
+    while start < end && is_space_byte(bytes[end - 1]) {
+        end -= 1;
+    }
+    start..end
 }
 
 /// White space as Keepalived's C library sees it in the C locale.

@@ -143,12 +143,15 @@ impl Line {
     ///
     /// Text from one place gives that place. Text composed from several gives the characters, at
     /// the level where it was composed, that cover them all.
+    #[inline]
     pub(crate) fn span(&self, range: std::ops::Range<usize>, sources: &SourceMap) -> Span {
         // Nearly always the whole line was taken from a file as it stands there.
-        if let [Segment { origin, verbatim: true, .. }] = self.segments[..]
-            && !range.is_empty()
+        if let [Segment { origin, verbatim: true, .. }] = &self.segments[..]
+            && range.start < range.end
+            && range.end <= self.text.len()
         {
-            return origin.part(range.start, range.len());
+            let at = |n: usize| origin.start + n as u32;
+            return Span { start: at(range.start), end: at(range.end), ..*origin };
         }
         self.composed_span(range, sources)
     }

@@ -74,19 +74,22 @@ impl Preprocessor<'_> {
     pub(super) fn fetch_plain(&mut self, out: &mut Line) -> bool {
         let Some(Frame::File { id, text, at, .. }) = self.frames.last_mut() else { return false };
         loop {
-            let rest = text.as_bytes().get(*at..).unwrap_or_default();
-            let Some(length) = rest.iter().position(|b| TELLING[usize::from(*b)]) else {
-                return false;
-            };
-            if rest[length] != b'\n' || length > LONGEST_LINE {
+            let bytes = text.as_bytes();
+            let mut end = *at;
+            while end < bytes.len() && !TELLING[usize::from(bytes[end])] {
+                end += 1;
+            }
+            // A last line without a newline is for the others as well.
+            if bytes.get(end) != Some(&b'\n') || end - *at > LONGEST_LINE {
                 return false;
             }
-            let range = comment::trim(text, *at..*at + length);
+            let range = comment::trim(text, *at..end);
             let line = &text[range.clone()];
-            if line.starts_with(['@', '~']) || line.starts_with("include") {
-                return false;
+            match line.as_bytes().first() {
+                Some(b'@' | b'~') => return false,
+                Some(b'i') if line.starts_with("include") => return false,
+                _ => *at = end + 1,
             }
-            *at += length + 1;
             if !line.is_empty() {
                 out.clear();
                 out.push_source(line, *id, range.start);
