@@ -18,14 +18,14 @@ pub fn run(data: &[u8]) {
         digest: Some([expression; 16]),
         status: vec![(100, 599)],
         virtualhost: None,
-        regex: Some(Regex {
+        regex: Some(Box::new(Regex {
             pattern: EXPRESSIONS[usize::from(expression) % EXPRESSIONS.len()].to_owned(),
             negate: expression & 0x80 != 0,
             options: Vec::new(),
             min_offset: 0,
             max_offset: None,
             stack: None,
-        }),
+        })),
         tls_compliant: None,
     };
     let whole = read(&url, &mut [text].into_iter());

@@ -112,7 +112,7 @@ impl Balancer {
             },
             Change::Down { failure, .. } => CheckResult::Down { failure: failure.to_string() },
             Change::Attempt { number, of: most, failure } => {
-                if order.check.checker.log_all_failures.value {
+                if order.check.checker.log_all_failures {
                     log::info!(
                         "{} on service {of} failed, retry {number} of {most}: {failure}",
                         order.check.keyword

@@ -318,12 +318,12 @@ fn settings(checker: &Checker, target: &str) -> Vec<(String, String)> {
     let mut put = |label: &str, value: String| list.push((label.to_owned(), value));
     let micros = |time: Duration| format!("{} us", time.as_micros());
     let yes = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
-    put("Alpha", yes(checker.alpha.value));
-    put("Delay loop", micros(checker.schedule.delay_loop.value));
-    put("Warmup", micros(checker.schedule.warmup.value));
-    put("Retries", checker.schedule.retry.value.to_string());
-    put("Delay before retry", micros(checker.schedule.delay_before_retry.value));
-    put("Log all failures", yes(checker.log_all_failures.value));
+    put("Alpha", yes(checker.alpha));
+    put("Delay loop", micros(checker.schedule.delay_loop));
+    put("Warmup", micros(checker.schedule.warmup));
+    put("Retries", checker.schedule.retry.to_string());
+    put("Delay before retry", micros(checker.schedule.delay_before_retry));
+    put("Log all failures", yes(checker.log_all_failures));
     if let Some(connection) = &checker.connection {
         put("Connection", String::new());
         put("  Dest", target.to_owned());
@@ -348,15 +348,13 @@ fn settings(checker: &Checker, target: &str) -> Vec<(String, String)> {
                 }
             }
         }
-        CheckerKind::Smtp { helo, .. } => put("helo", helo.clone()),
-        CheckerKind::Dns { name, .. } => put("Name", name.clone()),
-        CheckerKind::Misc { command, timeout, dynamic } => {
-            put(
-                "script",
-                command.words.iter().map(|w| format!("'{w}'")).collect::<Vec<_>>().join(" "),
-            );
-            put("timeout", timeout.value.as_secs().to_string());
-            put("dynamic", if *dynamic { "YES" } else { "NO" }.to_owned());
+        CheckerKind::Smtp { helo, .. } => put("helo", helo.to_string()),
+        CheckerKind::Dns { name, .. } => put("Name", name.to_string()),
+        CheckerKind::Misc(misc) => {
+            let words: Vec<_> = misc.command.words.iter().map(|w| format!("'{w}'")).collect();
+            put("script", words.join(" "));
+            put("timeout", misc.timeout.value.as_secs().to_string());
+            put("dynamic", if misc.dynamic { "YES" } else { "NO" }.to_owned());
         }
         CheckerKind::File { file, .. } => put("Tracked file", file.text.clone()),
         CheckerKind::Bfd { session } => put("BFD instance", session.text.clone()),

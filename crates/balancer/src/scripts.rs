@@ -108,5 +108,5 @@ fn tracked(model: &Model, name: &str) -> bool {
         .flat_map(|real| &real.checkers);
     checkers
         .into_iter()
-        .any(|checker| matches!(&checker.kind, CheckerKind::File { file, .. } if *file == *name))
+        .any(|checker| matches!(&checker.kind, CheckerKind::File { file, .. } if **file == *name))
 }

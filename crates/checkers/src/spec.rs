@@ -139,28 +139,28 @@ impl Check {
         };
         let schedule = &checker.schedule;
         let mut settings = Settings {
-            delay_loop: schedule.delay_loop.value,
-            retry: schedule.retry.value,
-            delay_before_retry: schedule.delay_before_retry.value,
-            warmup: schedule.warmup.value,
-            alpha: checker.alpha.value,
+            delay_loop: schedule.delay_loop,
+            retry: schedule.retry,
+            delay_before_retry: schedule.delay_before_retry,
+            warmup: schedule.warmup,
+            alpha: checker.alpha,
             steps: 1,
             retry_when_down: matches!(checker.kind, CheckerKind::Tcp | CheckerKind::Smtp { .. }),
-            from_start: matches!(checker.kind, CheckerKind::Misc { .. }),
+            from_start: matches!(checker.kind, CheckerKind::Misc(_)),
             fast_recovery: false,
         };
         let kind = match &checker.kind {
             CheckerKind::Tcp => Kind::Tcp(target()),
             CheckerKind::Ping => Kind::Ping(target()),
             CheckerKind::Udp { payload, reply } => Kind::Udp(Box::new(Udp {
-                payload: payload.clone(),
-                reply: reply.clone(),
+                payload: payload.as_deref().map(<[u8]>::to_vec),
+                reply: reply.as_deref().cloned(),
                 target: target(),
             })),
             CheckerKind::Http(http) => {
                 settings.steps = u32::try_from(http.urls.len()).unwrap_or(u32::MAX);
                 settings.fast_recovery = http.fast_recovery;
-                let mut http = http.clone();
+                let mut http = (**http).clone();
                 http.virtualhost = http.virtualhost.or(around.virtualhost.map(str::to_owned));
                 Kind::Http(Box::new(Http {
                     settings: http,
@@ -169,19 +169,19 @@ impl Check {
                 }))
             }
             CheckerKind::Smtp { helo, hosts } => Kind::Smtp(Box::new(Smtp {
-                helo: helo.clone(),
+                helo: helo.to_string(),
                 targets: smtp_targets(checker.connection.as_ref(), hosts, around.real),
             })),
             CheckerKind::Dns { record, name, expected } => Kind::Dns(Box::new(Dns {
                 record: *record,
-                name: name.clone(),
-                expected: expected.clone(),
+                name: name.to_string(),
+                expected: expected.to_vec(),
                 target: target(),
             })),
-            CheckerKind::Misc { timeout, dynamic, .. } => Kind::Misc(Box::new(Misc {
+            CheckerKind::Misc(misc) => Kind::Misc(Box::new(Misc {
                 command: around.script?,
-                timeout: timeout.value,
-                dynamic: *dynamic,
+                timeout: misc.timeout.value,
+                dynamic: misc.dynamic,
             })),
             CheckerKind::File { file, weight } => Kind::File(File {
                 file: file.text.as_str().into(),
@@ -193,7 +193,7 @@ impl Check {
                 Kind::Bfd(Bfd { session: session.text.as_str().into() })
             }
         };
-        Some(Self { kind, schedule: settings, log_all_failures: checker.log_all_failures.value })
+        Some(Self { kind, schedule: settings, log_all_failures: checker.log_all_failures })
     }
 }
 

@@ -159,18 +159,18 @@ fn checkers_inherit() {
     assert_eq!(said, []);
     let c = &vs.real_servers[0].checkers;
     let secs = Duration::from_secs;
-    assert_eq!((*c[0].schedule.delay_loop, *c[0].schedule.retry), (secs(7), 5));
+    assert_eq!((c[0].schedule.delay_loop, c[0].schedule.retry), (secs(7), 5));
     let real = "203.0.113.9:80".parse().unwrap();
     assert_eq!(c[0].connection.as_ref().unwrap().to(real), "203.0.113.9:81".parse().unwrap());
-    assert_eq!((*c[1].schedule.retry, *c[1].schedule.delay_before_retry), (4, secs(2)));
-    assert!(matches!(&c[2].kind, CheckerKind::Misc { command, timeout, .. }
-        if command.words == ["/bin/x", "y"] && timeout.value == secs(7)));
+    assert_eq!((c[1].schedule.retry, c[1].schedule.delay_before_retry), (4, secs(2)));
+    assert!(matches!(&c[2].kind, CheckerKind::Misc(misc)
+        if misc.command.words == ["/bin/x", "y"] && misc.timeout.value == secs(7)));
     let CheckerKind::Http(http) = &c[3].kind else { panic!("http") };
     assert_eq!(http.virtualhost.as_deref(), Some("a"));
     assert_eq!(http.urls[0].status, [(200, 200), (301, 302)]);
     let (vs, _) = service("", "MISC_CHECK {\n misc_path /bin/x\n }\nSSL_GET {\n url {\n }\n }");
     let c = &vs.real_servers[0].checkers;
-    assert_eq!((*c[0].schedule.retry, *c[1].schedule.delay_before_retry), (0, secs(3)));
+    assert_eq!((c[0].schedule.retry, c[1].schedule.delay_before_retry), (0, secs(3)));
 }
 
 #[test]
@@ -233,10 +233,10 @@ fn bfd_sessions() {
 #[test]
 fn alerts_of_real_servers_are_on_by_default() {
     let (vs, _) = service("", "");
-    assert!(*vs.real_servers[0].smtp_alert && !*vs.smtp_alert);
+    assert!(vs.real_servers[0].smtp_alert && !*vs.smtp_alert);
     let text = "global_defs {\n smtp_alert_checker off\n}\nvirtual_server 192.0.2.1 80 {\n \
                 real_server 192.0.2.9 80 {\n }\n}\n";
-    assert!(!*read(text).model.virtual_servers[0].real_servers[0].smtp_alert);
+    assert!(!read(text).model.virtual_servers[0].real_servers[0].smtp_alert);
 }
 
 #[test]

@@ -112,7 +112,7 @@ impl From<&Host> for RsHost {
     fn from(host: &Host) -> Self {
         match host {
             Host::Address(ip) => Self::Address(*ip),
-            Host::Name(name) => Self::Name(name.clone()),
+            Host::Name(name) => Self::Name(name.to_string()),
         }
     }
 }

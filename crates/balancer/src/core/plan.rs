@@ -216,8 +216,8 @@ impl Plan {
             protocol,
             quorum: server.quorum.value.max(1),
             hysteresis: server.hysteresis.value.min(server.quorum.value.max(1) - 1),
-            quorum_up: server.quorum_up.as_ref().and_then(&mut *script),
-            quorum_down: server.quorum_down.as_ref().and_then(&mut *script),
+            quorum_up: server.quorum_up.as_deref().and_then(&mut *script),
+            quorum_down: server.quorum_down.as_deref().and_then(&mut *script),
             sorry: server.sorry_server.as_ref().map(|sorry| sorry_plan(sorry, server, protocol)),
             omega: server.omega,
             suspend_without: suspend.then(|| local_addresses(server, model)),
@@ -285,28 +285,28 @@ impl Plan {
         ssl: Option<&Arc<Ssl>>,
         script: &mut impl FnMut(&Command) -> Option<ScriptId>,
     ) -> RsPlan {
-        let tunnel = matches!(real.forwarding.value, Forwarding::Tunnel(_));
+        let tunnel = matches!(real.forwarding, Forwarding::Tunnel(_));
         let lookup = match &real.host {
             Host::Address(_) => None,
             Host::Name(name) => Some(Lookup {
-                name: name.clone(),
+                name: name.to_string(),
                 ipv4: tunnel || server.family == Family::V4,
                 ipv6: tunnel || server.family == Family::V6,
             }),
         };
         // Only NAT can change the port; a mark has none to keep.
         let marked = matches!(server.service, Service::FwMark(_));
-        let port = if marked && real.forwarding.value != Forwarding::Nat { 0 } else { real.port };
-        let virtualhost = real.virtualhost.as_ref().or(server.virtualhost.as_ref());
+        let port = if marked && real.forwarding != Forwarding::Nat { 0 } else { real.port };
+        let virtualhost = real.virtualhost.as_deref().or(server.virtualhost.as_deref());
         let mut checks = Vec::with_capacity(real.checkers.len());
         for checker in &real.checkers {
             let mut command = None;
-            if let CheckerKind::Misc { command: words, .. } = &checker.kind {
-                command = script(words);
+            if let CheckerKind::Misc(misc) = &checker.kind {
+                command = script(&misc.command);
                 if command.is_none() {
                     self.notes.push(format!(
                         "the MISC_CHECK `{}` of {} cannot be run and is left out",
-                        words.program(),
+                        misc.command.program(),
                         RsKey { host: RsHost::from(&real.host), port }
                     ));
                     continue;
@@ -321,8 +321,8 @@ impl Plan {
             let tls = matches!(&checker.kind, CheckerKind::Http(http) if http.tls);
             checks.push(Arc::new(CheckPlan {
                 keyword: keyword(&checker.kind),
-                alpha: checker.alpha.value,
-                virtualhost: virtualhost.cloned(),
+                alpha: checker.alpha,
+                virtualhost: virtualhost.map(str::to_owned),
                 script: command,
                 file_weight,
                 ssl: if tls { ssl.cloned() } else { None },
@@ -334,13 +334,13 @@ impl Plan {
             lookup,
             weight: real.weight.value.min(MOST_WEIGHT),
             weight_open: real.weight.is_default(),
-            forwarding: kernel_forwarding(real.forwarding.value),
+            forwarding: kernel_forwarding(real.forwarding),
             upper: real.upper_threshold,
             lower: real.lower_threshold,
-            inhibit: real.inhibit_on_failure.value,
-            notify_up: real.notify_up.as_ref().and_then(&mut *script),
-            notify_down: real.notify_down.as_ref().and_then(&mut *script),
-            mail: real.smtp_alert.value,
+            inhibit: real.inhibit_on_failure,
+            notify_up: real.notify_up.as_deref().and_then(&mut *script),
+            notify_down: real.notify_down.as_deref().and_then(&mut *script),
+            mail: real.smtp_alert,
             checks,
             index,
         }
@@ -367,7 +367,7 @@ impl CheckPlan {
 fn without_checkers(server: &model::VirtualServer) -> model::VirtualServer {
     let mut server = server.clone();
     for real in &mut server.real_servers {
-        real.checkers = Vec::new();
+        real.checkers = Box::default();
     }
     server
 }

@@ -127,8 +127,8 @@ fn block(vs: &Vs, p: usize) -> out::RealServer {
         command.map(|command| (keyword.to_owned(), command.words.join(" ")))
     };
     let scripts = [
-        script("notify_up", model.and_then(|model| model.notify_up.as_ref())),
-        script("notify_down", model.and_then(|model| model.notify_down.as_ref())),
+        script("notify_up", model.and_then(|model| model.notify_up.as_deref())),
+        script("notify_down", model.and_then(|model| model.notify_down.as_deref())),
     ];
     out::RealServer {
         forwarding: method(plan.forwarding).to_owned(),
@@ -136,9 +136,9 @@ fn block(vs: &Vs, p: usize) -> out::RealServer {
         upper_threshold: plan.upper,
         lower_threshold: plan.lower,
         scripts: scripts.into_iter().flatten().collect(),
-        alpha: model.is_some_and(|model| model.alpha.value),
+        alpha: model.is_some_and(|model| model.alpha),
         smtp_alert: plan.mail,
-        virtualhost: model.and_then(|model| model.virtualhost.clone()),
+        virtualhost: model.and_then(|model| Some(model.virtualhost.as_deref()?.to_owned())),
         delay_loop: vs.plan.model.delay_loop.value.as_secs_f64(),
         weight: out::Weight { configured: plan.weight, ..Default::default() },
         ..Default::default()
@@ -219,8 +219,8 @@ fn settings(plan: &VsPlan) -> out::Settings {
         command.map(|command| (keyword.to_owned(), command.words.join(" ")))
     };
     let scripts = [
-        script("quorum_up", model.quorum_up.as_ref()),
-        script("quorum_down", model.quorum_down.as_ref()),
+        script("quorum_up", model.quorum_up.as_deref()),
+        script("quorum_down", model.quorum_down.as_deref()),
     ];
     out::Settings {
         delay_loop: model.delay_loop.value.as_secs_f64(),
@@ -236,7 +236,7 @@ fn settings(plan: &VsPlan) -> out::Settings {
         persistence_timeout: model.persistence_timeout.map(|timeout| timeout.as_secs()),
         persistence_granularity: model.persistence_granularity,
         persistence_engine: model.persistence_engine.clone(),
-        virtualhost: model.virtualhost.clone(),
+        virtualhost: model.virtualhost.as_deref().map(str::to_owned),
         alpha: model.alpha,
         omega: model.omega,
         ha_suspend: model.ha_suspend,

@@ -212,15 +212,15 @@ fn url() -> Url {
     }
 }
 
-fn regex(pattern: &str) -> Option<Regex> {
-    Some(Regex {
+fn regex(pattern: &str) -> Option<Box<Regex>> {
+    Some(Box::new(Regex {
         pattern: pattern.to_owned(),
         negate: false,
         options: Vec::new(),
         min_offset: 0,
         max_offset: None,
         stack: None,
-    })
+    }))
 }
 
 fn judge(url: &Url, text: &[u8]) -> Result<Answer, HttpFailure> {

@@ -111,14 +111,14 @@ impl Get {
     }
 
     fn regex(mut self, pattern: &str) -> Self {
-        self.http.settings.urls[0].regex = Some(Regex {
+        self.http.settings.urls[0].regex = Some(Box::new(Regex {
             pattern: pattern.to_owned(),
             negate: false,
             options: Vec::new(),
             min_offset: 0,
             max_offset: None,
             stack: None,
-        });
+        }));
         self
     }
 

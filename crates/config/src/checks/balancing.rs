@@ -91,9 +91,9 @@ fn thresholds(server: &RealServer, found: &mut Vec<Diagnostic>) {
 }
 
 fn slow(checker: &Checker, server: &RealServer, found: &mut Vec<Diagnostic>) {
-    let delay = checker.schedule.delay_loop.value;
+    let delay = checker.schedule.delay_loop;
     let (what, limit) = match (&checker.kind, &checker.connection) {
-        (CheckerKind::Misc { timeout, .. }, _) => ("misc_timeout", timeout),
+        (CheckerKind::Misc(misc), _) => ("misc_timeout", &misc.timeout),
         (_, Some(connection)) => ("connect_timeout", &connection.timeout),
         _ => return,
     };
@@ -123,7 +123,7 @@ fn expressions(
     found: &mut Vec<Diagnostic>,
 ) {
     let CheckerKind::Http(http) = &checker.kind else { return };
-    let expressions = http.urls.iter().filter_map(|url| url.regex.as_ref());
+    let expressions = http.urls.iter().filter_map(|url| url.regex.as_deref());
     for regex @ Regex { pattern, .. } in expressions {
         let Some(problem) = environment.regex(regex) else { continue };
         found.push(

@@ -66,7 +66,7 @@ fn unused(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
     }
     let mut files = tracked(|t| &t.files);
     files.extend(checkers().filter_map(|c| match &c.kind {
-        CheckerKind::File { file, .. } => Some(&**file),
+        CheckerKind::File { file, .. } => Some(&***file),
         _ => None,
     }));
     for file in &model.track_files {

@@ -100,13 +100,13 @@ fn commands(model: &Model, any_router: bool) -> Vec<(&Command, Use)> {
     commands.extend(once.into_iter().flatten().map(|(c, _)| (c, Use::Notify)));
     for server in &model.virtual_servers {
         let quorum = [&server.quorum_up, &server.quorum_down];
-        commands.extend(quorum.into_iter().flatten().map(|c| (c, Use::Notify)));
+        commands.extend(quorum.into_iter().flatten().map(|c| (&**c, Use::Notify)));
         for real in &server.real_servers {
             let notify = [&real.notify_up, &real.notify_down];
-            commands.extend(notify.into_iter().flatten().map(|c| (c, Use::Notify)));
+            commands.extend(notify.into_iter().flatten().map(|c| (&**c, Use::Notify)));
             for checker in &real.checkers {
-                if let CheckerKind::Misc { command, .. } = &checker.kind {
-                    commands.push((command, Use::Check));
+                if let CheckerKind::Misc(misc) = &checker.kind {
+                    commands.push((&misc.command, Use::Check));
                 }
             }
         }

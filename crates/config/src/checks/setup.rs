@@ -33,8 +33,7 @@ fn mail(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
         .chain(model.virtual_servers.iter().map(|v| &v.smtp_alert))
         .find(|alert| alert.value);
     // Real servers send mail by default, so only what somebody wrote asks for it.
-    let real =
-        model.virtual_servers.iter().flat_map(|v| &v.real_servers).any(|r| r.smtp_alert.value);
+    let real = model.virtual_servers.iter().flat_map(|v| &v.real_servers).any(|r| r.smtp_alert);
     let missing = match (mail.recipients.is_empty(), mail.server.is_none()) {
         (true, true) => "neither recipients nor a server are named",
         (true, false) => "no recipients are named",

@@ -1,7 +1,8 @@
 //! `SSL`, `virtual_server_group`, and `virtual_server`.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::context::{Context, Written, or_default, unsigned};
@@ -39,8 +40,8 @@ struct Draft {
     omega: bool,
     quorum: Written<u32>,
     hysteresis: Written<u32>,
-    quorum_up: Option<Command>,
-    quorum_down: Option<Command>,
+    quorum_up: Option<Box<Command>>,
+    quorum_down: Option<Box<Command>>,
     weight: Written<u32>,
     inhibit: Written<bool>,
     sorry: Option<(SocketAddr, Span)>,
@@ -187,6 +188,11 @@ impl Context<'_> {
     pub(super) fn endpoint(&mut self, words: &[Token]) -> Option<SocketAddr> {
         let token = words.first()?;
         let (ip, _) = self.ip_token(token, "the address", &[4, 6])?;
+        self.endpoint_at(ip, words)
+    }
+
+    /// What follows the address.
+    pub(super) fn endpoint_at(&mut self, ip: IpAddr, words: &[Token]) -> Option<SocketAddr> {
         let port = match words.get(1) {
             None => 0,
             Some(token) => self.port(token, 0)?,
@@ -320,8 +326,8 @@ impl Context<'_> {
             "omega" => d.omega = true,
             "quorum" => d.quorum = self.number(item, keyword).or(d.quorum),
             "hysteresis" => d.hysteresis = self.number(item, keyword).or(d.hysteresis),
-            "quorum_up" => d.quorum_up = self.command(item, keyword),
-            "quorum_down" => d.quorum_down = self.command(item, keyword),
+            "quorum_up" => d.quorum_up = self.command(item, keyword).map(Box::new),
+            "quorum_down" => d.quorum_down = self.command(item, keyword).map(Box::new),
             "weight" => d.weight = self.number(item, keyword).or(d.weight),
             "inhibit_on_failure" => d.inhibit = self.boolean(item, keyword).or(d.inhibit),
             "sorry_server" => {
@@ -368,7 +374,7 @@ impl Context<'_> {
     }
 
     fn finish_service(&mut self, d: Draft, model: &Model) -> Option<VirtualServer> {
-        let title = title(&d.service);
+        let title = Title(&d.service);
         let mark = matches!(d.service, Service::FwMark(_));
         if d.servers.is_empty() {
             self.report(
@@ -378,29 +384,28 @@ impl Context<'_> {
             return None;
         }
         let family = self.family_of(&d, model);
-        let protocol = self.protocol(&d, mark, &title);
-        let scheduler = self.defaulted(&d.scheduler, Scheduler::Wlc, d.span, &title, "lb_algo wlc");
+        let protocol = self.protocol(&d, mark, title);
+        let scheduler = self.defaulted(&d.scheduler, Scheduler::Wlc, d.span, title, "lb_algo wlc");
         let forwarding =
-            self.defaulted(&d.forwarding, Forwarding::Nat, d.span, &title, "lb_kind NAT");
-        let persistence_timeout = self.port_zero(&d, &title);
+            self.defaulted(&d.forwarding, Forwarding::Nat, d.span, title, "lb_kind NAT");
+        let persistence_timeout = self.port_zero(&d, title);
         let one_packet = self.one_packet(&d, protocol.value, mark);
-        let users = model.global.script_user.as_ref();
-        let as_user = |command: Option<Command>| {
+        let as_user = |command: Option<Box<Command>>| {
             command.map(|mut c| {
-                c.user = c.user.or_else(|| users.cloned());
+                c.user = c.user.or_else(|| model.global.script_user.clone());
                 c
             })
         };
         let weight = or_default(&d.weight, 1);
-        let inhibit = or_default(&d.inhibit, false);
         let context = super::server::Above {
             service: &d.service,
-            title: &title,
+            title: title,
             family,
-            forwarding,
+            forwarding: forwarding.value,
             weight,
-            inhibit,
+            inhibit: d.inhibit.is_some_and(|(on, _)| on),
             alpha: d.alpha,
+            smtp_alert: checker_alert(&None, &model.global, true).value,
             inherited: &d.inherited,
             global: &model.global,
         };
@@ -442,8 +447,8 @@ impl Context<'_> {
             true => u32::MAX,
             false => real_servers.iter().fold(0u32, |sum, s| sum.saturating_add(s.weight.value)),
         };
-        let quorum = self.quorum(&d.quorum, total, &title);
-        let hysteresis = self.hysteresis(&d.hysteresis, &quorum, &title);
+        let quorum = self.quorum(&d.quorum, total, title);
+        let hysteresis = self.hysteresis(&d.hysteresis, &quorum, title);
         let smtp_alert = checker_alert(&d.inherited.smtp_alert, &model.global, false);
         Some(VirtualServer {
             family,
@@ -467,10 +472,12 @@ impl Context<'_> {
             hysteresis,
             quorum_up: as_user(d.quorum_up),
             quorum_down: as_user(d.quorum_down),
-            sorry_server: d.sorry.map(|(address, _)| SorryServer {
-                address,
-                inhibit: d.sorry_inhibit,
-                forwarding: or_default(&d.sorry_forwarding, forwarding.value),
+            sorry_server: d.sorry.map(|(address, _)| {
+                Box::new(SorryServer {
+                    address,
+                    inhibit: d.sorry_inhibit,
+                    forwarding: or_default(&d.sorry_forwarding, forwarding.value),
+                })
             }),
             real_servers,
             span: VsSpan(d.span),
@@ -505,7 +512,7 @@ impl Context<'_> {
         own.or(d.family).or(d.servers.iter().find_map(ServerDraft::family)).unwrap_or(Family::V4)
     }
 
-    fn protocol(&mut self, d: &Draft, mark: bool, title: &str) -> Setting<Protocol> {
+    fn protocol(&mut self, d: &Draft, mark: bool, title: Title<'_>) -> Setting<Protocol> {
         match (&d.protocol, mark) {
             (Some((_, span)), true) => {
                 self.report(
@@ -538,7 +545,7 @@ impl Context<'_> {
         written: &Written<T>,
         default: T,
         span: Span,
-        title: &str,
+        title: Title<'_>,
         line: &str,
     ) -> Setting<T> {
         if written.is_none() {
@@ -552,7 +559,7 @@ impl Context<'_> {
     }
 
     /// Port 0 is every port, and that needs persistence.
-    fn port_zero(&mut self, d: &Draft, title: &str) -> Option<Duration> {
+    fn port_zero(&mut self, d: &Draft, title: Title<'_>) -> Option<Duration> {
         let zero = matches!(&d.service, Service::Address(address) if address.port() == 0);
         if !zero || d.persistence_timeout.is_some() {
             return d.persistence_timeout;
@@ -578,7 +585,7 @@ impl Context<'_> {
         false
     }
 
-    fn quorum(&mut self, written: &Written<u32>, total: u32, title: &str) -> Setting<u32> {
+    fn quorum(&mut self, written: &Written<u32>, total: u32, title: Title<'_>) -> Setting<u32> {
         let mut quorum = or_default(written, 1);
         if quorum.value <= total {
             return quorum;
@@ -603,7 +610,7 @@ impl Context<'_> {
         &mut self,
         written: &Written<u32>,
         quorum: &Setting<u32>,
-        title: &str,
+        title: Title<'_>,
     ) -> Setting<u32> {
         let mut hysteresis = or_default(written, 0);
         let most = quorum.value.saturating_sub(1);
@@ -634,12 +641,17 @@ pub(super) fn checker_alert(
 }
 
 /// How a service is called in findings.
-fn title(service: &Service) -> String {
-    match service {
-        Service::Address(address) => {
-            format!("`virtual_server {} {}`", address.ip(), address.port())
+#[derive(Clone, Copy)]
+pub(super) struct Title<'a>(&'a Service);
+
+impl fmt::Display for Title<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Service::Address(address) => {
+                write!(f, "`virtual_server {} {}`", address.ip(), address.port())
+            }
+            Service::FwMark(mark) => write!(f, "`virtual_server fwmark {mark}`"),
+            Service::Group(name) => write!(f, "`virtual_server group {name}`"),
         }
-        Service::FwMark(mark) => format!("`virtual_server fwmark {mark}`"),
-        Service::Group(name) => format!("`virtual_server group {name}`"),
     }
 }

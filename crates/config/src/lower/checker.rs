@@ -7,12 +7,12 @@ use super::context::{Context, Written, or_default, resolve, whole};
 use super::server::Inherited;
 use super::track::{Kind, Names};
 use crate::diagnostic::{Diagnostic, Language};
-use crate::keywords::{BlockId, Keyword, Value};
+use crate::keywords::{BlockId, Keyword};
 use crate::model::checker::{
-    Checker, CheckerKind, Connection, FileWeight, Http, HttpProtocol, RecordType, Schedule,
+    Checker, CheckerKind, Connection, FileWeight, Http, HttpProtocol, Misc, RecordType, Schedule,
     UdpReply,
 };
-use crate::model::{Command, Global, Model, Name, Setting, Ssl, VirtualServer};
+use crate::model::{Command, Global, Model, Name, ScriptUser, Setting, Ssl, VirtualServer};
 use crate::tree::Item;
 
 /// A checker as it is written.
@@ -32,34 +32,34 @@ struct ConnectionDraft {
     port: Option<u16>,
     bind_address: Option<IpAddr>,
     bind_port: Option<u16>,
-    bind_interface: Option<Name>,
+    bind_interface: Option<Box<Name>>,
     timeout: Written<Duration>,
     fwmark: Option<u32>,
 }
 
 #[derive(Default)]
 struct ScheduleDraft {
-    delay_loop: Written<Duration>,
-    retry: Written<u32>,
-    delay_before_retry: Written<Duration>,
-    warmup: Written<Duration>,
-    alpha: Written<bool>,
-    log_all_failures: Written<bool>,
+    delay_loop: Option<Duration>,
+    retry: Option<u32>,
+    delay_before_retry: Option<Duration>,
+    warmup: Option<Duration>,
+    alpha: Option<bool>,
+    log_all_failures: Option<bool>,
 }
 
 /// What the reading of a checker's own keywords fills.
 #[derive(Default)]
 struct Own {
-    http: Option<Http>,
-    helo: Option<String>,
+    http: Option<Box<Http>>,
+    helo: Option<Box<str>>,
     record: RecordType,
-    name: Option<Name>,
+    name: Option<Box<Name>>,
     expected: Vec<String>,
     verify: Written<bool>,
     command: Option<Command>,
-    user: Option<crate::model::ScriptUser>,
+    user: Option<ScriptUser>,
     dynamic: bool,
-    payload: Option<Vec<u8>>,
+    payload: Option<Box<[u8]>>,
     reply: Option<Vec<(u8, u8)>>,
     min_length: Option<u16>,
     max_length: Option<u16>,
@@ -67,19 +67,17 @@ struct Own {
 }
 
 impl Context<'_> {
-    /// A checker's block. The outer `None`: the keyword opens no checker. The inner one: the
-    /// checker is void.
+    /// A checker's block; `None` if the checker is void.
     pub(super) fn checker(
         &mut self,
         block: &Item,
-        keyword: &Keyword,
+        id: BlockId,
         names: &Names,
         model: &Model,
-    ) -> Option<Option<CheckerDraft>> {
-        let Value::Block(id) = keyword.value else { return None };
+    ) -> Option<CheckerDraft> {
         let mut own = Own::default();
         if matches!(id, BlockId::HttpGet | BlockId::SslGet) {
-            own.http = Some(Http {
+            own.http = Some(Box::new(Http {
                 tls: id == BlockId::SslGet,
                 virtualhost: None,
                 protocol: HttpProtocol::default(),
@@ -90,7 +88,7 @@ impl Context<'_> {
                 verify: Setting::default(),
                 ca: None,
                 urls: Vec::new(),
-            });
+            }));
         }
         let mut draft = CheckerDraft {
             kind: CheckerKind::Ping,
@@ -122,8 +120,8 @@ impl Context<'_> {
                 self.unhandled(keyword, item);
             }
         }
-        let kind = self.kind(id, own, block, model);
-        Some(kind.map(|kind| CheckerDraft { kind, ..draft }))
+        draft.kind = self.kind(id, own, block, model)?;
+        Some(draft)
     }
 
     fn kind(&mut self, id: BlockId, own: Own, block: &Item, model: &Model) -> Option<CheckerKind> {
@@ -147,22 +145,23 @@ impl Context<'_> {
                 _ => void(self, "`url`"),
             },
             BlockId::SmtpCheck => Some(CheckerKind::Smtp {
-                helo: own.helo.unwrap_or_else(|| "smtpchecker.keepalived.org".to_owned()),
-                hosts: Vec::new(),
+                helo: own.helo.unwrap_or_else(|| "smtpchecker.keepalived.org".into()),
+                hosts: Box::default(),
             }),
             BlockId::DnsCheck => Some(CheckerKind::Dns {
                 record: own.record,
-                name: own.name.map_or_else(|| ".".to_owned(), |n| n.text),
-                expected: own.expected,
+                name: own.name.map_or_else(|| ".".into(), |n| n.text.into()),
+                expected: own.expected.into(),
             }),
             BlockId::MiscCheck => match own.command {
                 Some(mut command) => {
                     command.user = own.user.or_else(|| model.global.script_user.clone());
-                    Some(CheckerKind::Misc {
+                    let timeout = Setting::default();
+                    Some(CheckerKind::Misc(Box::new(Misc {
                         command,
-                        timeout: Setting::default(),
+                        timeout,
                         dynamic: own.dynamic,
-                    })
+                    })))
                 }
                 None => void(self, "`misc_path`"),
             },
@@ -172,7 +171,8 @@ impl Context<'_> {
                 if min_length > max_length {
                     return void(self, "room between min_reply_length and max_reply_length");
                 }
-                let reply = own.reply.map(|pattern| UdpReply { pattern, min_length, max_length });
+                let reply =
+                    own.reply.map(|pattern| Box::new(UdpReply { pattern, min_length, max_length }));
                 Some(CheckerKind::Udp { payload: own.payload, reply })
             }
             BlockId::PingCheck => Some(CheckerKind::Ping),
@@ -198,7 +198,7 @@ impl Context<'_> {
             "bind_port" => c.bind_port = plain(self.number(item, keyword)).or(c.bind_port),
             "bind_if" => {
                 if let Some(token) = self.argument(item, keyword) {
-                    c.bind_interface = self.interface(token, keyword.name);
+                    c.bind_interface = self.interface(token, keyword.name).map(Box::new);
                 }
             }
             "connect_timeout" => c.timeout = self.seconds(item, keyword).or(c.timeout),
@@ -210,15 +210,15 @@ impl Context<'_> {
 
     fn schedule(&mut self, s: &mut ScheduleDraft, item: &Item, keyword: &Keyword) -> bool {
         match keyword.name {
-            "delay_loop" => s.delay_loop = self.seconds(item, keyword).or(s.delay_loop),
-            "retry" => s.retry = self.number(item, keyword).or(s.retry),
+            "delay_loop" => s.delay_loop = plain(self.seconds(item, keyword)).or(s.delay_loop),
+            "retry" => s.retry = plain(self.number(item, keyword)).or(s.retry),
             "delay_before_retry" => {
-                s.delay_before_retry = self.seconds(item, keyword).or(s.delay_before_retry);
+                s.delay_before_retry = plain(self.seconds(item, keyword)).or(s.delay_before_retry);
             }
-            "warmup" => s.warmup = self.seconds(item, keyword).or(s.warmup),
-            "alpha" => s.alpha = self.boolean(item, keyword).or(s.alpha),
+            "warmup" => s.warmup = plain(self.seconds(item, keyword)).or(s.warmup),
+            "alpha" => s.alpha = plain(self.boolean(item, keyword)).or(s.alpha),
             "log_all_failures" => {
-                s.log_all_failures = self.boolean(item, keyword).or(s.log_all_failures);
+                s.log_all_failures = plain(self.boolean(item, keyword)).or(s.log_all_failures);
             }
             _ => return false,
         }
@@ -236,7 +236,7 @@ impl Context<'_> {
         match keyword.name {
             "nb_get_retry" => {
                 // A number of retries as in `retry`, by its range.
-                draft.schedule.retry = self.number(item, keyword).or(draft.schedule.retry);
+                draft.schedule.retry = plain(self.number(item, keyword)).or(draft.schedule.retry);
             }
             "virtualhost" => http.virtualhost = plain(self.text(item, keyword)),
             "http_protocol" => {
@@ -283,7 +283,7 @@ impl Context<'_> {
         keyword: &Keyword,
     ) -> bool {
         match keyword.name {
-            "helo_name" => own.helo = plain(self.text(item, keyword)),
+            "helo_name" => own.helo = plain(self.text(item, keyword)).map(Into::into),
             "host" => {
                 let mut host = ConnectionDraft::default();
                 for item in item.items() {
@@ -316,7 +316,9 @@ impl Context<'_> {
                 let read = self.choice(item, keyword, &known, "SOA is used");
                 own.record = read.map_or(own.record, |(record, _)| record);
             }
-            "name" => own.name = self.text(item, keyword).map(|(n, span)| Name::new(n, span)),
+            "name" => {
+                own.name = self.text(item, keyword).map(|(n, span)| Box::new(Name::new(n, span)));
+            }
             "expect" => own.expected.extend(plain(self.text(item, keyword))),
             _ => return false,
         }
@@ -406,7 +408,7 @@ impl Context<'_> {
                 if let Some(token) = self.argument(item, keyword)
                     && self.find(names, Kind::File, token).is_some()
                 {
-                    own.name = Some(Name::new(&**token, token.span));
+                    own.name = Some(Box::new(Name::new(&**token, token.span)));
                 }
             }
             "weight" => own.weight = self.file_weight(item, keyword),
@@ -437,7 +439,7 @@ impl Context<'_> {
         if let Some(token) = self.argument(item, keyword)
             && self.find(names, Kind::Bfd, token).is_some()
         {
-            own.name = Some(Name::new(&**token, token.span));
+            own.name = Some(Box::new(Name::new(&**token, token.span)));
         }
         true
     }
@@ -445,73 +447,59 @@ impl Context<'_> {
 
 impl CheckerDraft {
     /// Applies what the servers round it say.
-    pub(super) fn finish(
-        self,
-        outer: &Inherited,
-        alpha: &Setting<bool>,
-        global: &Global,
-    ) -> Checker {
+    pub(super) fn finish(self, outer: &Inherited, alpha: bool, global: &Global) -> Checker {
         let (retry, delay) = match &self.kind {
             CheckerKind::Http(_) => (1, Some(Duration::from_secs(3))),
             CheckerKind::Dns { .. } => (3, None),
-            CheckerKind::Misc { .. } => (0, Some(Duration::from_secs(1))),
+            CheckerKind::Misc(_) => (0, Some(Duration::from_secs(1))),
             _ => (1, Some(Duration::from_secs(1))),
         };
         let s = self.schedule;
-        let inherited = |written: &Written<Duration>, default: Duration| match written {
-            Some((value, span)) => Setting::inherited(*value, *span),
-            None => Setting::default_of(default),
-        };
-        let minute = inherited(&outer.delay_loop, Duration::from_secs(60));
-        let delay_loop = resolve(&s.delay_loop, &minute);
-        let delay = delay.unwrap_or(delay_loop.value);
-        let retry = match outer.retry {
-            Some((value, span)) => Setting::inherited(value, span),
-            None => Setting::default_of(retry),
-        };
+        let delay_loop =
+            s.delay_loop.or(plain(outer.delay_loop)).unwrap_or(Duration::from_secs(60));
         let schedule = Schedule {
             delay_loop,
-            retry: resolve(&s.retry, &retry),
-            delay_before_retry: resolve(
-                &s.delay_before_retry,
-                &inherited(&outer.delay_before_retry, delay),
-            ),
-            warmup: resolve(&s.warmup, &inherited(&outer.warmup, delay_loop.value)),
+            retry: s.retry.or(outer.retry).unwrap_or(retry),
+            delay_before_retry: s
+                .delay_before_retry
+                .or(outer.delay_before_retry)
+                .or(delay)
+                .unwrap_or(delay_loop),
+            warmup: s.warmup.or(outer.warmup).unwrap_or(delay_loop),
         };
-        let five = inherited(&outer.connect_timeout, Duration::from_secs(5));
+        let timeout = match outer.connect_timeout {
+            Some((value, span)) => Setting::inherited(value, span),
+            None => Setting::default_of(Duration::from_secs(5)),
+        };
         let mut kind = self.kind;
         match &mut kind {
-            CheckerKind::Misc { timeout, .. } => {
-                *timeout = or_default(&self.misc_timeout, delay_loop.value);
-            }
+            CheckerKind::Misc(misc) => misc.timeout = or_default(&self.misc_timeout, delay_loop),
             CheckerKind::Smtp { hosts, .. } => {
-                let each = self.hosts.iter().map(|h| h.finish(&five));
-                *hosts = each.collect();
+                *hosts = self.hosts.into_iter().map(|h| h.finish(&timeout)).collect();
             }
-            CheckerKind::Http(http) => {
-                http.virtualhost = http.virtualhost.take().or_else(|| outer.virtualhost.clone());
+            CheckerKind::Http(http) if http.virtualhost.is_none() => {
+                http.virtualhost = outer.virtualhost.as_deref().map(str::to_owned);
             }
             _ => {}
         }
-        let connection = self.network.then(|| self.connection.finish(&five));
         Checker {
             kind,
             schedule,
-            connection,
-            alpha: resolve(&s.alpha, alpha),
-            log_all_failures: resolve(&s.log_all_failures, &global.lvs.log_all_failures),
+            connection: self.network.then(|| self.connection.finish(&timeout)),
+            alpha: s.alpha.unwrap_or(alpha),
+            log_all_failures: s.log_all_failures.unwrap_or(global.lvs.log_all_failures.value),
         }
     }
 }
 
 impl ConnectionDraft {
-    fn finish(&self, timeout: &Setting<Duration>) -> Connection {
+    fn finish(self, timeout: &Setting<Duration>) -> Connection {
         Connection {
             ip: self.ip,
             port: self.port,
             bind_address: self.bind_address,
             bind_port: self.bind_port,
-            bind_interface: self.bind_interface.clone(),
+            bind_interface: self.bind_interface,
             timeout: resolve(&self.timeout, timeout),
             fwmark: self.fwmark.filter(|mark| *mark != 0),
         }

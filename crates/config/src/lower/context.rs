@@ -425,9 +425,9 @@ impl<'a> Context<'a> {
         families: &[u8],
     ) -> Written<IpAddr> {
         let family = |ip: &IpAddr| if ip.is_ipv4() { 4 } else { 6 };
-        match token.parse::<IpAddr>() {
-            Ok(ip) if families.contains(&family(&ip)) => Some((ip, token.span)),
-            Ok(ip) => {
+        match super::literal::address(token) {
+            Some(ip) if families.contains(&family(&ip)) => Some((ip, token.span)),
+            Some(ip) => {
                 self.report(
                     Diagnostic::error(
                         Language::BadAddress,
@@ -438,7 +438,7 @@ impl<'a> Context<'a> {
                 );
                 None
             }
-            Err(_) => {
+            None => {
                 self.bad_address(token, what);
                 None
             }

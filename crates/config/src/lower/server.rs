@@ -1,13 +1,16 @@
 //! `real_server`.
 
+use std::borrow::Cow;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use super::balancer::checker_alert;
-use super::checker::CheckerDraft;
-use super::context::{Context, Written, or_default, resolve};
+use super::balancer::Title;
+use super::checker::{CheckerDraft, plain};
+use super::context::{Context, Written, resolve};
+use super::literal;
 use super::track::Names;
 use crate::diagnostic::{Diagnostic, Language};
-use crate::keywords::{BlockId, Keyword};
+use crate::keywords::{BlockId, Keyword, Value};
 use crate::model::balancer::{Forwarding, Host, RealServer, Service, VsSpan};
 use crate::model::{Command, Family, Global, Model, Setting};
 use crate::source::Span;
@@ -17,13 +20,13 @@ use crate::tree::{Item, Token};
 #[derive(Clone, Default)]
 pub(super) struct Inherited {
     pub(super) delay_loop: Written<Duration>,
-    pub(super) retry: Written<u32>,
-    pub(super) delay_before_retry: Written<Duration>,
-    pub(super) warmup: Written<Duration>,
+    pub(super) retry: Option<u32>,
+    pub(super) delay_before_retry: Option<Duration>,
+    pub(super) warmup: Option<Duration>,
     pub(super) connect_timeout: Written<Duration>,
-    pub(super) virtualhost: Option<String>,
+    pub(super) virtualhost: Option<Box<str>>,
     pub(super) smtp_alert: Written<bool>,
-    pub(super) snmp_name: Option<String>,
+    pub(super) snmp_name: Option<Box<str>>,
 }
 
 /// A `real_server` as it is written.
@@ -31,14 +34,15 @@ pub(super) struct ServerDraft {
     host: Host,
     port: u16,
     weight: Written<u32>,
-    forwarding: Written<Forwarding>,
+    forwarding: Option<Forwarding>,
     upper: u32,
     lower: u32,
-    inhibit: Written<bool>,
-    notify_up: Option<Command>,
-    notify_down: Option<Command>,
-    alpha: Written<bool>,
-    inherited: Inherited,
+    inhibit: Option<bool>,
+    notify_up: Option<Box<Command>>,
+    notify_down: Option<Box<Command>>,
+    alpha: Option<bool>,
+    /// Few servers say anything here.
+    inherited: Option<Box<Inherited>>,
     checkers: Vec<CheckerDraft>,
     span: Span,
 }
@@ -46,12 +50,13 @@ pub(super) struct ServerDraft {
 /// What a real server takes from its virtual server.
 pub(super) struct Above<'a> {
     pub(super) service: &'a Service,
-    pub(super) title: &'a str,
+    pub(super) title: Title<'a>,
     pub(super) family: Family,
-    pub(super) forwarding: Setting<Forwarding>,
+    pub(super) forwarding: Forwarding,
     pub(super) weight: Setting<u32>,
-    pub(super) inhibit: Setting<bool>,
+    pub(super) inhibit: bool,
     pub(super) alpha: bool,
+    pub(super) smtp_alert: bool,
     pub(super) inherited: &'a Inherited,
     pub(super) global: &'a Global,
 }
@@ -67,17 +72,17 @@ impl Context<'_> {
         let i = inherited;
         match keyword.name {
             "delay_loop" => i.delay_loop = self.seconds(item, keyword).or(i.delay_loop),
-            "retry" => i.retry = self.number(item, keyword).or(i.retry),
+            "retry" => i.retry = plain(self.number(item, keyword)).or(i.retry),
             "delay_before_retry" => {
-                i.delay_before_retry = self.seconds(item, keyword).or(i.delay_before_retry);
+                i.delay_before_retry = plain(self.seconds(item, keyword)).or(i.delay_before_retry);
             }
-            "warmup" => i.warmup = self.seconds(item, keyword).or(i.warmup),
+            "warmup" => i.warmup = plain(self.seconds(item, keyword)).or(i.warmup),
             "connect_timeout" => {
                 i.connect_timeout = self.seconds(item, keyword).or(i.connect_timeout);
             }
-            "virtualhost" => i.virtualhost = self.text(item, keyword).map(|(text, _)| text),
+            "virtualhost" => i.virtualhost = plain(self.text(item, keyword)).map(Into::into),
             "smtp_alert" => i.smtp_alert = self.boolean(item, keyword).or(i.smtp_alert),
-            "snmp_name" => i.snmp_name = self.text(item, keyword).map(|(text, _)| text),
+            "snmp_name" => i.snmp_name = plain(self.text(item, keyword)).map(Into::into),
             _ => return false,
         }
         true
@@ -92,7 +97,7 @@ impl Context<'_> {
     ) -> Option<ServerDraft> {
         let place = self.place(&block.args);
         let readable = place.is_some();
-        let (host, port) = place.unwrap_or((Host::Name(String::new()), 0));
+        let (host, port) = place.unwrap_or((Host::Address(IpAddr::from([0; 4])), 0));
         let mut d = ServerDraft {
             host,
             port,
@@ -104,7 +109,7 @@ impl Context<'_> {
             notify_up: None,
             notify_down: None,
             alpha: None,
-            inherited: Inherited::default(),
+            inherited: None,
             checkers: Vec::new(),
             span: block.line_span,
         };
@@ -112,20 +117,22 @@ impl Context<'_> {
             let Some(keyword) = self.keyword(BlockId::RealServer, item) else { continue };
             match keyword.name {
                 "weight" => d.weight = self.server_weight(item, keyword).or(d.weight),
-                "lvs_method" => d.forwarding = self.forwarding(item, keyword).or(d.forwarding),
+                "lvs_method" => {
+                    d.forwarding = plain(self.forwarding(item, keyword)).or(d.forwarding);
+                }
                 "uthreshold" => d.upper = self.threshold(item, keyword, d.upper),
                 "lthreshold" => d.lower = self.threshold(item, keyword, d.lower),
-                "inhibit_on_failure" => d.inhibit = self.boolean(item, keyword).or(d.inhibit),
-                "notify_up" => d.notify_up = self.command(item, keyword),
-                "notify_down" => d.notify_down = self.command(item, keyword),
-                "alpha" => d.alpha = self.boolean(item, keyword).or(d.alpha),
+                "inhibit_on_failure" => {
+                    d.inhibit = plain(self.boolean(item, keyword)).or(d.inhibit);
+                }
+                "notify_up" => d.notify_up = self.command(item, keyword).map(Box::new),
+                "notify_down" => d.notify_down = self.command(item, keyword).map(Box::new),
+                "alpha" => d.alpha = plain(self.boolean(item, keyword)).or(d.alpha),
                 _ => {
-                    if self.inherited(&mut d.inherited, item, keyword) {
-                        continue;
-                    }
-                    match self.checker(item, keyword, names, model) {
-                        Some(checker) => d.checkers.extend(checker),
-                        None => self.unhandled(keyword, item),
+                    if let Value::Block(id) = keyword.value {
+                        d.checkers.extend(self.checker(item, id, names, model));
+                    } else if !self.inherited(d.inherited.get_or_insert_default(), item, keyword) {
+                        self.unhandled(keyword, item);
                     }
                 }
             }
@@ -136,14 +143,18 @@ impl Context<'_> {
     /// `IP [PORT]` or `NAME [PORT]`.
     fn place(&mut self, words: &[Token]) -> Option<(Host, u16)> {
         let first = words.first()?;
+        if let Some(ip) = literal::address(first) {
+            return self.endpoint_at(ip, words).map(|a| (Host::Address(a.ip()), a.port()));
+        }
         if !is_host_name(first) {
-            return self.endpoint(words).map(|a| (Host::Address(a.ip()), a.port()));
+            self.bad_address(first, "the address");
+            return None;
         }
         let port = match words.get(1) {
             None => 0,
             Some(token) => self.port(token, 0)?,
         };
-        Some((Host::Name(first.trim_end_matches('.').to_ascii_lowercase()), port))
+        Some((Host::Name(first.trim_end_matches('.').to_ascii_lowercase().into()), port))
     }
 
     /// Of a word that is no number the digits in front count, as in Keepalived: `abc` is 0. Who
@@ -171,8 +182,8 @@ impl Context<'_> {
         d: ServerDraft,
         above: &Above<'_>,
     ) -> Option<RealServer> {
-        let forwarding = resolve(&d.forwarding, &above.forwarding);
-        let tunnel = matches!(forwarding.value, Forwarding::Tunnel(_));
+        let forwarding = d.forwarding.unwrap_or(above.forwarding);
+        let tunnel = matches!(forwarding, Forwarding::Tunnel(_));
         let family = d.family();
         if let Some(family) = family
             && family != above.family
@@ -191,21 +202,31 @@ impl Context<'_> {
             );
             return None;
         }
-        let port = self.server_port(&d, above, forwarding.value);
-        let user = above.global.script_user.as_ref();
-        let as_user = |command: Option<Command>| {
+        let port = self.server_port(&d, above, forwarding);
+        let as_user = |command: Option<Box<Command>>| {
             command.map(|mut c| {
-                c.user = c.user.or_else(|| user.cloned());
+                c.user = c.user.or_else(|| above.global.script_user.clone());
                 c
             })
         };
-        let alpha = or_default(&d.alpha, above.alpha);
-        let outer = merged(&d.inherited, above.inherited);
+        let alpha = d.alpha.unwrap_or(above.alpha);
+        let outer = match &d.inherited {
+            None => Cow::Borrowed(above.inherited),
+            Some(own) => Cow::Owned(merged(own, above.inherited)),
+        };
         let checkers = d
             .checkers
             .into_iter()
-            .map(|checker| checker.finish(&outer, &alpha, above.global))
+            .map(|checker| checker.finish(&outer, alpha, above.global))
             .collect();
+        let virtualhost = match outer {
+            Cow::Borrowed(outer) => outer.virtualhost.clone(),
+            Cow::Owned(outer) => outer.virtualhost,
+        };
+        let (smtp_alert, snmp_name) = match d.inherited {
+            None => (None, None),
+            Some(own) => (plain(own.smtp_alert), own.snmp_name),
+        };
         Some(RealServer {
             host: d.host,
             port,
@@ -213,13 +234,13 @@ impl Context<'_> {
             forwarding,
             upper_threshold: d.upper,
             lower_threshold: d.lower,
-            inhibit_on_failure: resolve(&d.inhibit, &above.inhibit),
+            inhibit_on_failure: d.inhibit.unwrap_or(above.inhibit),
             notify_up: as_user(d.notify_up),
             notify_down: as_user(d.notify_down),
             alpha,
-            smtp_alert: checker_alert(&d.inherited.smtp_alert, above.global, true),
-            virtualhost: outer.virtualhost,
-            snmp_name: d.inherited.snmp_name,
+            smtp_alert: smtp_alert.unwrap_or(above.smtp_alert),
+            virtualhost,
+            snmp_name,
             checkers,
             span: VsSpan(d.span),
         })

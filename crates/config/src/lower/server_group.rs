@@ -134,7 +134,7 @@ pub(super) fn check_groups(cx: &mut Context<'_>, model: &Model) {
                 .at(span, "ignored"),
             );
         }
-        let fixed = vs.real_servers.iter().filter(|s| s.forwarding.value != Forwarding::Nat);
+        let fixed = vs.real_servers.iter().filter(|s| s.forwarding != Forwarding::Nat);
         for server in fixed.filter(|server| server.port != 0) {
             let differs = |entry: &&GroupEntry| match entry {
                 GroupEntry::Addresses { port, .. } => *port != server.port,

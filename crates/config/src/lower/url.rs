@@ -85,7 +85,7 @@ impl Context<'_> {
             }
         }
         url.regex = match (pattern, belongs) {
-            (Some(pattern), _) => Some(Regex { pattern, ..regex }),
+            (Some(pattern), _) => Some(Box::new(Regex { pattern, ..regex })),
             (None, Some(span)) => {
                 self.report(
                     Diagnostic::error(

@@ -100,9 +100,9 @@ pub struct VirtualServer {
     /// `smtp_alert`.
     pub smtp_alert: Setting<bool>,
     /// `virtualhost`.
-    pub virtualhost: Option<String>,
+    pub virtualhost: Option<Box<str>>,
     /// `snmp_name`.
-    pub snmp_name: Option<String>,
+    pub snmp_name: Option<Box<str>>,
     /// `alpha`: real servers start down.
     pub alpha: bool,
     /// `omega`: notifiers run at shutdown.
@@ -112,11 +112,11 @@ pub struct VirtualServer {
     /// `hysteresis`, below `quorum`.
     pub hysteresis: Setting<u32>,
     /// `quorum_up`.
-    pub quorum_up: Option<Command>,
+    pub quorum_up: Option<Box<Command>>,
     /// `quorum_down`.
-    pub quorum_down: Option<Command>,
+    pub quorum_down: Option<Box<Command>>,
     /// `sorry_server`.
-    pub sorry_server: Option<SorryServer>,
+    pub sorry_server: Option<Box<SorryServer>>,
     /// `real_server`s, addresses unique.
     pub real_servers: Vec<RealServer>,
     /// The words after `virtual_server`.
@@ -145,6 +145,9 @@ pub struct SorryServer {
 }
 
 /// `real_server`, with every default resolved.
+///
+/// There are tens of thousands of them. What is rare is boxed, and where a value came from is told
+/// of the weight alone, which asks for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RealServer {
     /// Its address, or its name.
@@ -154,27 +157,27 @@ pub struct RealServer {
     /// `weight`, 0..=2³¹−1; default: the virtual server's, 1.
     pub weight: Setting<u32>,
     /// `lvs_method`.
-    pub forwarding: Setting<Forwarding>,
+    pub forwarding: Forwarding,
     /// `uthreshold`: connections above which it gets no more; 0: none.
     pub upper_threshold: u32,
     /// `lthreshold`: connections below which it gets some again; 0: none.
     pub lower_threshold: u32,
     /// `inhibit_on_failure`.
-    pub inhibit_on_failure: Setting<bool>,
+    pub inhibit_on_failure: bool,
     /// `notify_up`.
-    pub notify_up: Option<Command>,
+    pub notify_up: Option<Box<Command>>,
     /// `notify_down`.
-    pub notify_down: Option<Command>,
+    pub notify_down: Option<Box<Command>>,
     /// `alpha`.
-    pub alpha: Setting<bool>,
+    pub alpha: bool,
     /// `smtp_alert`: on unless anything says otherwise.
-    pub smtp_alert: Setting<bool>,
+    pub smtp_alert: bool,
     /// `virtualhost`.
-    pub virtualhost: Option<String>,
+    pub virtualhost: Option<Box<str>>,
     /// `snmp_name`.
-    pub snmp_name: Option<String>,
+    pub snmp_name: Option<Box<str>>,
     /// Its checkers.
-    pub checkers: Vec<Checker>,
+    pub checkers: Box<[Checker]>,
     /// The words after `real_server`.
     pub span: VsSpan,
 }
@@ -197,7 +200,7 @@ pub enum Host {
     Address(IpAddr),
     /// A DNS name, beyond Keepalived: each address that it has is a server. A name that begins with
     /// an underscore is asked for its SRV records.
-    Name(String),
+    Name(Box<str>),
 }
 
 impl fmt::Display for Host {

@@ -10,7 +10,8 @@ use super::command::Command;
 use super::setting::{Name, Setting};
 use super::track::Weight;
 
-/// A checker.
+/// A checker. As there may be tens of thousands of them, what is rare is boxed, and only of a
+/// time-out is told where it came from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Checker {
     /// What it does.
@@ -20,22 +21,22 @@ pub struct Checker {
     /// Where it connects; `None` for MISC, FILE and BFD.
     pub connection: Option<Connection>,
     /// `alpha`: counts as down until it has succeeded.
-    pub alpha: Setting<bool>,
+    pub alpha: bool,
     /// `log_all_failures`; default from `checker_log_all_failures`.
-    pub log_all_failures: Setting<bool>,
+    pub log_all_failures: bool,
 }
 
 /// When and how often a checker runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
     /// `delay_loop`, from end to start.
-    pub delay_loop: Setting<Duration>,
+    pub delay_loop: Duration,
     /// `retry`: failures that are forgiven.
-    pub retry: Setting<u32>,
+    pub retry: u32,
     /// `delay_before_retry`.
-    pub delay_before_retry: Setting<Duration>,
+    pub delay_before_retry: Duration,
     /// `warmup`: the first run is at a random time up to this; default: the delay loop.
-    pub warmup: Setting<Duration>,
+    pub warmup: Duration,
 }
 
 /// Where a network checker connects.
@@ -50,7 +51,7 @@ pub struct Connection {
     /// `bind_port`.
     pub bind_port: Option<u16>,
     /// `bind_if`.
-    pub bind_interface: Option<Name>,
+    pub bind_interface: Option<Box<Name>>,
     /// `connect_timeout`; default 5 s.
     pub timeout: Setting<Duration>,
     /// `fwmark`.
@@ -71,54 +72,58 @@ pub enum CheckerKind {
     /// `TCP_CHECK`
     Tcp,
     /// `HTTP_GET`, `SSL_GET`
-    Http(Http),
+    Http(Box<Http>),
     /// `SMTP_CHECK`
     Smtp {
         /// `helo_name`.
-        helo: String,
+        helo: Box<str>,
         /// `host { … }` (deprecated): further places to connect to.
-        hosts: Vec<Connection>,
+        hosts: Box<[Connection]>,
     },
     /// `DNS_CHECK`
     Dns {
         /// `type`; default SOA.
         record: RecordType,
         /// `name`; default the root.
-        name: String,
+        name: Box<str>,
         /// `expect`, beyond Keepalived: data of records that must all be in the answer, as text
         /// (`198.51.100.7`, `10 mail.example.net.`). Empty: any answer without an error will do.
-        expected: Vec<String>,
+        expected: Box<[String]>,
     },
     /// `MISC_CHECK`
-    Misc {
-        /// `misc_path`.
-        command: Command,
-        /// `misc_timeout`; default: the delay loop.
-        timeout: Setting<Duration>,
-        /// `misc_dynamic`: exit status is a weight.
-        dynamic: bool,
-    },
+    Misc(Box<Misc>),
     /// `UDP_CHECK`
     Udp {
         /// `payload`; `None`: 32 filler bytes.
-        payload: Option<Vec<u8>>,
+        payload: Option<Box<[u8]>>,
         /// `require_reply`.
-        reply: Option<UdpReply>,
+        reply: Option<Box<UdpReply>>,
     },
     /// `PING_CHECK`
     Ping,
     /// `FILE_CHECK`
     File {
         /// `track_file`: one that exists.
-        file: Name,
+        file: Box<Name>,
         /// `weight`, −2147483647..=2147483647; `None`: the file's own.
         weight: Option<FileWeight>,
     },
     /// `BFD_CHECK`
     Bfd {
         /// `name`: a BFD instance that exists.
-        session: Name,
+        session: Box<Name>,
     },
+}
+
+/// `MISC_CHECK`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Misc {
+    /// `misc_path`.
+    pub command: Command,
+    /// `misc_timeout`; default: the delay loop.
+    pub timeout: Setting<Duration>,
+    /// `misc_dynamic`: exit status is a weight.
+    pub dynamic: bool,
 }
 
 /// `weight` of a `FILE_CHECK`.
@@ -216,7 +221,7 @@ pub struct Url {
     /// `virtualhost`.
     pub virtualhost: Option<String>,
     /// `regex`.
-    pub regex: Option<Regex>,
+    pub regex: Option<Box<Regex>>,
     /// `tls_compliant`.
     pub tls_compliant: Option<bool>,
 }

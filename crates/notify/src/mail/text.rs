@@ -94,7 +94,7 @@ fn check(kind: &CheckerKind, detail: Option<&str>) -> String {
         }
         CheckerKind::Http(_) | CheckerKind::Smtp { .. } => "CHECK succeed on service".to_owned(),
         CheckerKind::Dns { .. } => word("DNS_CHECK:", "succeed"),
-        CheckerKind::Misc { .. } => word("MISC CHECK", "succeeded"),
+        CheckerKind::Misc(_) => word("MISC CHECK", "succeeded"),
         CheckerKind::Udp { .. } => word("UDP CHECK", "succeed"),
         CheckerKind::Ping => word("ICMP CHECK", "succeed"),
         // Keepalived sends none for it.
