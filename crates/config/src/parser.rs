@@ -3,14 +3,16 @@
 //! The keyword table tells which words open a block, so that a brace that is missing can be told
 //! from a line that never had one. Every mistake is reported once, and reading goes on.
 
+use std::sync::Arc;
+
 use smol_str::SmolStr;
 
 use crate::diagnostic::{Diagnostic, Syntax};
 use crate::keywords::{self, BlockId, Value};
 use crate::lexer::{self, Piece};
-use crate::preprocess::{Line, Preprocessor, is_space};
-use crate::source::{Span, TrailId};
-use crate::tree::{Block, Item, Token, Tree};
+use crate::preprocess::{Is, Line, Plain, Preprocessor, is_space};
+use crate::source::{FileId, Span, TrailId};
+use crate::tree::{Block, Item, Script, Token, Tree, Words};
 
 /// Blocks within blocks; the language needs five.
 const MOST_DEEP: usize = 32;
@@ -61,15 +63,58 @@ pub(crate) fn parse(source: &mut Preprocessor<'_>) -> Tree {
         attachable: false,
         suspects: Vec::new(),
     };
-    let mut line = Line::default();
-    while parser.source.next_line(&mut line) {
-        parser.line(&line);
+    let (mut line, mut pieces) = (Line::default(), Vec::new());
+    let mut plain: Option<(FileId, Arc<String>)> = None;
+    loop {
+        if let Some(file) = parser.source.plain_line(&mut pieces) {
+            let text = match &plain {
+                Some((of, text)) if *of == file => text,
+                _ => &plain.insert((file, parser.source.sources.shared_text(file))).1,
+            };
+            parser.plain(file, text, &pieces);
+        } else if parser.source.next_line(&mut line) {
+            parser.line(&line);
+        } else {
+            break;
+        }
     }
     parser.end();
     Tree { items: parser.items }
 }
 
 impl Parser<'_, '_> {
+    /// A line that stands in its file as it counts.
+    fn plain(&mut self, file: FileId, text: &str, pieces: &[Plain]) {
+        let mut words = Span::new(file, 0, 0);
+        let mut first_on_line = true;
+        for piece in pieces {
+            let span = Span::new(file, piece.start, piece.end);
+            match piece.is {
+                Is::Word => {
+                    words.end = span.end;
+                    if self.keyword.is_none() {
+                        words.start = span.start;
+                    }
+                    let text = &text[piece.start as usize..piece.end as usize];
+                    self.word(Token { text: SmolStr::new(text), span, quoted: false });
+                    continue;
+                }
+                Is::Open => {
+                    self.finish_item(words, None, first_on_line);
+                    self.open_brace(span);
+                }
+                Is::Close => {
+                    let leads = first_on_line && self.keyword.is_none();
+                    self.finish_item(words, None, first_on_line);
+                    self.close_brace(span, leads);
+                }
+            }
+            first_on_line = false;
+        }
+        self.finish_item(words, None, first_on_line);
+    }
+
+    /// Any line.
     fn line(&mut self, line: &Line) {
         let text = line.text();
         if !text.is_ascii() {
@@ -82,32 +127,37 @@ impl Parser<'_, '_> {
             at = next;
             match piece {
                 Piece::Word { text: word, written, quoted } => {
-                    let span = line.span(written.clone(), &self.source.sources);
-                    let token = Token { text: SmolStr::new(&text[word]), span, quoted };
-                    range.end = written.end;
                     if self.keyword.is_none() {
                         range.start = written.start;
-                        self.keyword = Some(token);
-                    } else {
-                        self.args.push(token);
                     }
+                    range.end = written.end;
+                    let span = line.span(written, &self.source.sources);
+                    self.word(Token { text: SmolStr::new(&text[word]), span, quoted });
                     continue;
                 }
                 Piece::Open(brace) => {
-                    self.finish_item(line, range.clone(), first_on_line);
+                    self.finish_item_of(line, range.clone(), first_on_line);
                     let span = line.span(brace..brace + 1, &self.source.sources);
                     self.open_brace(span);
                 }
                 Piece::Close(brace) => {
                     let leads = first_on_line && self.keyword.is_none();
-                    self.finish_item(line, range.clone(), first_on_line);
+                    self.finish_item_of(line, range.clone(), first_on_line);
                     let span = line.span(brace..brace + 1, &self.source.sources);
                     self.close_brace(span, leads);
                 }
             }
             first_on_line = false;
         }
-        self.finish_item(line, range, first_on_line);
+        self.finish_item_of(line, range, first_on_line);
+    }
+
+    fn word(&mut self, token: Token) {
+        if self.keyword.is_none() {
+            self.keyword = Some(token);
+        } else {
+            self.args.push(token);
+        }
     }
 
     /// The item of the innermost block that was read last.
@@ -124,26 +174,40 @@ impl Parser<'_, '_> {
         }
     }
 
-    fn finish_item(&mut self, line: &Line, range: std::ops::Range<usize>, new_line: bool) {
-        let Some(keyword) = self.keyword.take() else { return };
-        if new_line && self.attachable {
-            self.expect_brace(&keyword);
+    fn finish_item_of(&mut self, line: &Line, range: std::ops::Range<usize>, new_line: bool) {
+        if self.keyword.is_none() {
+            return;
         }
-        let line_span = line.span(range.clone(), &self.source.sources);
+        let words = line.span(range.clone(), &self.source.sources);
         let quoting = |b: &u8| matches!(b, b'"' | b'\'' | b'\\');
         let script = line.text().as_bytes()[range.clone()]
             .iter()
             .any(quoting)
             .then(|| Box::new(self.script_words(line, range)));
-        // Just as much room as it needs: a large file has hundreds of thousands of items.
-        let mut args = Vec::with_capacity(self.args.len());
-        args.append(&mut self.args);
-        let args = args.into_boxed_slice();
+        self.finish_item(words, script, new_line);
+    }
+
+    /// Makes an item of the words that were read, if there are any.
+    fn finish_item(&mut self, line_span: Span, script: Option<Box<Script>>, new_line: bool) {
+        let Some(keyword) = self.keyword.take() else { return };
+        if new_line && self.attachable {
+            self.expect_brace(&keyword);
+        }
+        let args = match self.args.len() {
+            0 => Words::None,
+            1 => self.args.pop().map_or(Words::None, Words::One),
+            // Just as much room as they need: a large file has hundreds of thousands of items.
+            count => {
+                let mut args = Vec::with_capacity(count);
+                args.append(&mut self.args);
+                Words::Many(args.into_boxed_slice())
+            }
+        };
         self.items.push(Item { keyword, args, block: None, line_span, script });
         self.attachable = true;
     }
 
-    fn script_words(&self, line: &Line, range: std::ops::Range<usize>) -> Result<Vec<Token>, Span> {
+    fn script_words(&self, line: &Line, range: std::ops::Range<usize>) -> Script {
         let sources = &self.source.sources;
         match lexer::script_words(line.text(), range) {
             Ok(words) => Ok(words

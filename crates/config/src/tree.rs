@@ -44,24 +44,67 @@ impl std::ops::Deref for Token {
     }
 }
 
+/// The words after a keyword. A single one, as most keywords have, needs no memory of its own.
+#[derive(Clone, Debug)]
+pub enum Words {
+    /// There are none.
+    None,
+    /// There is one.
+    One(Token),
+    /// There are more.
+    Many(Box<[Token]>),
+}
+
+impl std::ops::Deref for Words {
+    type Target = [Token];
+
+    fn deref(&self) -> &[Token] {
+        match self {
+            Self::None => &[],
+            Self::One(word) => std::slice::from_ref(word),
+            Self::Many(words) => words,
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Words {
+    type Item = &'a Token;
+    type IntoIter = std::slice::Iter<'a, Token>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl PartialEq for Words {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Words {}
+
+/// The words after a keyword as one that takes a command reads them, or a quote that is not closed.
+pub(crate) type Script = Result<Vec<Token>, Span>;
+
 /// A line with its words, and the block that it opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
     /// The first word.
     pub keyword: Token,
     /// The words after it, braces excluded.
-    pub args: Box<[Token]>,
+    pub args: Words,
     /// What stands between its braces.
     pub block: Option<Box<Block>>,
     /// From the first word to the last one.
     pub line_span: Span,
     /// The words as keywords that take a command read them, where that makes a difference.
-    pub(crate) script: Option<Box<Result<Vec<Token>, Span>>>,
+    pub(crate) script: Option<Box<Script>>,
 }
 
 // A large file has hundreds of thousands of them.
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Token>() == 48 && size_of::<Item>() == 96);
+const _: () = assert!(size_of::<Token>() == 48 && size_of::<Item>() == 128);
 
 impl Item {
     /// The argument at `index`, from 0.

@@ -7,7 +7,8 @@
 //!   ~SEQ ──┘                  └──────── a line that came from one ─────┘
 //! ```
 //!
-//! Lines are pulled one at a time ([`Preprocessor::next_line`]). What is open is a stack of frames:
+//! Lines are pulled one at a time ([`Preprocessor::next_line`]; those that none of this concerns, by
+//! [`Preprocessor::plain_line`]). What is open is a stack of frames:
 //! files, the lines of a definition, the rounds of a sequence. Text is never copied ahead, and a
 //! budget bounds what definitions and sequences can produce.
 
@@ -29,6 +30,7 @@ use std::sync::Arc;
 
 pub(crate) use comment::{is_space, is_space_byte};
 pub(crate) use line::Line;
+pub(crate) use read::{Is, Plain};
 
 use crate::Options;
 use crate::diagnostic::{Class, Code, Diagnostic, Preprocess};
@@ -141,13 +143,7 @@ impl<'a> Preprocessor<'a> {
 
     /// Puts the next line that is not empty into `line`; `false` at the end.
     pub(crate) fn next_line(&mut self, line: &mut Line) -> bool {
-        loop {
-            if self.fetch_plain(line) {
-                return true;
-            }
-            if !self.fetch(line) {
-                break;
-            }
+        while self.fetch(line) {
             self.stray_backslash(line);
             if self.process(line) && !line.is_empty() {
                 self.note_leftovers(line);

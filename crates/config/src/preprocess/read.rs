@@ -5,22 +5,58 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::line::Line;
-use super::{Frame, LONGEST_LINE, Preprocessor, comment, define, is_space, tidy};
+use super::{Frame, LONGEST_LINE, Preprocessor, comment, define, is_space, is_space_byte, tidy};
 use crate::diagnostic::{Diagnostic, Preprocess, Syntax};
-use crate::source::{Span, offset};
+use crate::source::{FileId, Span, offset};
 
-/// Bytes that mean something to the preprocessor wherever in a line they stand, and those that are
-/// not ASCII.
-const TELLING: [bool; 256] = {
-    let mut telling = [false; 256];
+/// What a byte is in a line that the preprocessor leaves alone, but for its comment.
+#[derive(Clone, Copy)]
+enum Class {
+    Word,
+    Space,
+    Open,
+    Close,
+    Newline,
+    Comment,
+    /// It means something to the preprocessor or the lexer, or is not ASCII.
+    Sign,
+}
+
+const CLASSES: [Class; 256] = {
+    let mut classes = [Class::Word; 256];
     let mut byte = 0;
     while byte < 256 {
-        telling[byte] =
-            byte >= 0x80 || matches!(byte as u8, b'\n' | 0 | b'"' | b'\\' | b'#' | b'!' | b'$');
+        classes[byte] = match byte as u8 {
+            b'\n' => Class::Newline,
+            b'{' => Class::Open,
+            b'}' => Class::Close,
+            b'#' | b'!' => Class::Comment,
+            0 | b'"' | b'\'' | b'\\' | b'$' | 0x80.. => Class::Sign,
+            b if is_space_byte(b) => Class::Space,
+            _ => Class::Word,
+        };
         byte += 1;
     }
-    telling
+    classes
 };
+
+/// What a piece of a plain line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Is {
+    Word,
+    Open,
+    Close,
+}
+
+/// A piece of a line that stands in its file as it counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plain {
+    pub(crate) is: Is,
+    /// Its first byte in the file.
+    pub(crate) start: u32,
+    /// One past its last byte.
+    pub(crate) end: u32,
+}
 
 impl Preprocessor<'_> {
     pub(super) fn push_file(
@@ -69,31 +105,62 @@ impl Preprocessor<'_> {
         self.frames.push(Frame::File { id, text, at: 0, directory });
     }
 
-    /// Takes the next line if it is one that no stage does anything with, as nearly all lines of a
-    /// large file are. `false`: nothing was taken, and the stages have to look.
-    pub(super) fn fetch_plain(&mut self, out: &mut Line) -> bool {
-        let Some(Frame::File { id, text, at, .. }) = self.frames.last_mut() else { return false };
+    /// Takes the next line of a file, cut into pieces, if it is one that no stage does anything with,
+    /// as nearly all lines of a large file are. `None`: nothing was taken, and the stages have to
+    /// look.
+    pub(crate) fn plain_line(&mut self, pieces: &mut Vec<Plain>) -> Option<FileId> {
+        let Some(Frame::File { id, text, at, .. }) = self.frames.last_mut() else { return None };
+        let bytes = text.as_bytes();
         loop {
-            let bytes = text.as_bytes();
+            pieces.clear();
             let mut end = *at;
-            while end < bytes.len() && !TELLING[usize::from(bytes[end])] {
-                end += 1;
-            }
             // A last line without a newline is for the others as well.
-            if bytes.get(end) != Some(&b'\n') || end - *at > LONGEST_LINE {
-                return false;
+            loop {
+                let byte = *bytes.get(end)?;
+                let start = end;
+                end += 1;
+                let is = match CLASSES[usize::from(byte)] {
+                    Class::Word => {
+                        let word = |b: &u8| matches!(CLASSES[usize::from(*b)], Class::Word);
+                        while bytes.get(end).is_some_and(word) {
+                            end += 1;
+                        }
+                        Is::Word
+                    }
+                    Class::Space => continue,
+                    // It may open a template.
+                    Class::Open if matches!(bytes.get(end), Some(b'{' | b'%')) => return None,
+                    Class::Open => Is::Open,
+                    Class::Close => Is::Close,
+                    Class::Newline => break,
+                    Class::Comment => {
+                        let glued = start > *at && !bytes[start - 1].is_ascii_whitespace();
+                        let length = bytes[end..]
+                            .iter()
+                            .position(|b| !(1..0x80).contains(b) || *b == b'\n')?;
+                        end += length + 1;
+                        if glued || bytes[end - 1] != b'\n' {
+                            return None;
+                        }
+                        break;
+                    }
+                    Class::Sign => return None,
+                };
+                pieces.push(Plain { is, start: offset(start), end: offset(end) });
             }
-            let range = comment::trim(text, *at..end);
-            let line = &text[range.clone()];
-            match line.as_bytes().first() {
-                Some(b'@' | b'~') => return false,
-                Some(b'i') if line.starts_with("include") => return false,
-                _ => *at = end + 1,
+            if end - 1 - *at > LONGEST_LINE {
+                return None;
             }
-            if !line.is_empty() {
-                out.clear();
-                out.push_source(line, *id, range.start);
-                return true;
+            if let Some(first) = pieces.first() {
+                match &bytes[first.start as usize..] {
+                    [b'@' | b'~', ..] => return None,
+                    [b'i', rest @ ..] if rest.starts_with(b"nclude") => return None,
+                    _ => {}
+                }
+            }
+            *at = end;
+            if !pieces.is_empty() {
+                return Some(*id);
             }
         }
     }
