@@ -20,9 +20,9 @@ mod root;
 mod suggest;
 mod track;
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::LazyLock;
+
+use rustc_hash::FxHashMap;
 
 pub use reference::reference_page;
 pub use suggest::{Suggestion, suggest};
@@ -431,36 +431,18 @@ pub fn blocks_with(name: &str) -> &'static [BlockId] {
 /// By `BlockId`, so that a look-up is an index and one cheap hash: there is one for every line.
 struct Index {
     blocks: Vec<&'static Block>,
-    keywords: Vec<HashMap<&'static str, &'static Keyword, BuildHasherDefault<Fnv>>>,
-    homes: HashMap<&'static str, Vec<BlockId>>,
-}
-
-/// FNV-1a: the table is ours, so nobody can choose its keys.
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for Fnv {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
+    keywords: Vec<FxHashMap<&'static str, &'static Keyword>>,
+    homes: FxHashMap<&'static str, Vec<BlockId>>,
 }
 
 static INDEX: LazyLock<Index> = LazyLock::new(|| {
     let most = blocks().map(|block| block.id as usize).max().unwrap_or_default();
-    let mut index =
-        Index { blocks: vec![&root::ROOT; most + 1], keywords: Vec::new(), homes: HashMap::new() };
-    index.keywords.resize_with(most + 1, HashMap::default);
+    let mut index = Index {
+        blocks: vec![&root::ROOT; most + 1],
+        keywords: Vec::new(),
+        homes: FxHashMap::default(),
+    };
+    index.keywords.resize_with(most + 1, FxHashMap::default);
     for block in blocks() {
         index.blocks[block.id as usize] = block;
         let names = &mut index.keywords[block.id as usize];

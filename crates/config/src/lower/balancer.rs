@@ -1,9 +1,11 @@
 //! `SSL`, `virtual_server_group`, and `virtual_server`.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::context::{Context, Written, or_default, unsigned};
 use super::server::{Inherited, ServerDraft};
@@ -148,6 +150,7 @@ impl Context<'_> {
         // What is inside is read even if the head is wrong, so that all findings are told.
         let readable = service.is_some();
         let mut draft = Draft::new(service.unwrap_or(Service::FwMark(0)), span);
+        draft.servers.reserve_exact(block.items().len());
         for item in block.items() {
             let Some(keyword) = self.keyword(BlockId::VirtualServer, item) else { continue };
             let handled = self.scheduling(&mut draft, item, keyword)
@@ -249,16 +252,13 @@ impl Context<'_> {
             }
             "protocol" => {
                 if let Some(token) = self.argument(item, keyword) {
-                    let protocol = match token.to_ascii_uppercase().as_str() {
-                        "TCP" => Some(Protocol::Tcp),
-                        "UDP" => Some(Protocol::Udp),
-                        "SCTP" => Some(Protocol::Sctp),
-                        _ => {
-                            let known = ["TCP", "UDP", "SCTP"];
-                            self.unknown_word(token, keyword.name, &known, "UDP is used");
-                            None
-                        }
-                    };
+                    let known = ["TCP", "UDP", "SCTP"];
+                    let protocols = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
+                    let place = known.iter().position(|name| token.eq_ignore_ascii_case(name));
+                    let protocol = place.map(|place| protocols[place]);
+                    if protocol.is_none() {
+                        self.unknown_word(token, keyword.name, &known, "UDP is used");
+                    }
                     let fallback = Some((Protocol::Udp, token.span));
                     d.protocol = protocol.map(|p| (p, token.span)).or(d.protocol).or(fallback);
                 }
@@ -410,12 +410,16 @@ impl Context<'_> {
             global: &model.global,
         };
         let mut real_servers = Vec::with_capacity(d.servers.len());
-        let mut seen: HashMap<(Host, u16), Span> = HashMap::with_capacity(d.servers.len());
+        let mut seen: FxHashMap<(Host, u16), Span> =
+            FxHashMap::with_capacity_and_hasher(d.servers.len(), FxBuildHasher);
         for draft in d.servers {
             let Some(server) = self.finish_server(draft, &context) else { continue };
-            let place = (server.host.clone(), server.port);
-            if let Some(first) = seen.get(&place) {
-                self.report(
+            match seen.entry((server.host.clone(), server.port)) {
+                Entry::Vacant(place) => {
+                    place.insert(server.span.0);
+                    real_servers.push(server);
+                }
+                Entry::Occupied(first) => self.report(
                     Diagnostic::error(
                         Language::DuplicateEntry,
                         format!(
@@ -424,12 +428,9 @@ impl Context<'_> {
                         ),
                     )
                     .at(server.span.0, "not used")
-                    .also(*first, "this one is used"),
-                );
-                continue;
+                    .also(*first.get(), "this one is used"),
+                ),
             }
-            seen.insert(place, server.span.0);
-            real_servers.push(server);
         }
         if real_servers.is_empty() {
             self.report(

@@ -20,9 +20,18 @@ pub(super) enum NotWhole {
 
 /// A decimal integer with an optional sign, and nothing else.
 pub(super) fn whole(text: &str) -> Result<i64, NotWhole> {
-    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+    let (negative, digits) = match text.as_bytes() {
+        [b'+', digits @ ..] => (false, digits),
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(NotWhole::NotANumber);
+    }
+    // So many digits cannot overflow.
+    if digits.len() <= 18 {
+        let value = digits.iter().fold(0, |n, digit| n * 10 + i64::from(digit - b'0'));
+        return Ok(if negative { -value } else { value });
     }
     text.parse().map_err(|_| NotWhole::TooLarge)
 }
@@ -75,20 +84,23 @@ pub(super) fn address(text: &str) -> Option<IpAddr> {
 
 /// Four numbers below 256, without zeros in front.
 fn dotted_quad(text: &[u8]) -> Option<[u8; 4]> {
-    let mut octets = [0; 4];
-    let mut rest = text;
-    for (i, octet) in octets.iter_mut().enumerate() {
-        if i > 0 {
-            rest = rest.strip_prefix(b".")?;
+    let (mut octets, mut at) = ([0; 4], 0);
+    let mut number: Option<u8> = None;
+    for byte in text {
+        match (byte, number) {
+            (b'0'..=b'9', None) => number = Some(byte - b'0'),
+            (b'0'..=b'9', Some(0)) => return None,
+            (b'0'..=b'9', Some(n)) => number = Some(n.checked_mul(10)?.checked_add(byte - b'0')?),
+            (b'.', Some(n)) if at < 3 => {
+                octets[at] = n;
+                at += 1;
+                number = None;
+            }
+            _ => return None,
         }
-        let length = rest.iter().take(4).take_while(|b| b.is_ascii_digit()).count();
-        let (digits, after) = rest.split_at(length);
-        let zeros = length > 1 && digits[0] == b'0';
-        let number = digits.iter().fold(0, |n, digit| n * 10 + u16::from(digit - b'0'));
-        *octet = u8::try_from(number).ok().filter(|_| length > 0 && !zeros)?;
-        rest = after;
     }
-    rest.is_empty().then_some(octets)
+    octets[3] = number?;
+    (at == 3).then_some(octets)
 }
 
 pub(super) enum NetworkError {
@@ -117,6 +129,18 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        /// Every number that the library's parser reads, and "too large" for the others.
+        #[test]
+        fn whole_numbers_read_as_ever(text in "[+-]{0,2}[0-9]{0,20}[.a ]?") {
+            let plain = text.strip_prefix(['+', '-']).unwrap_or(&text);
+            let digits = !plain.is_empty() && plain.bytes().all(|b| b.is_ascii_digit());
+            match whole(&text) {
+                Ok(value) => prop_assert_eq!(text.parse(), Ok(value)),
+                Err(NotWhole::TooLarge) => prop_assert!(digits && text.parse::<i64>().is_err()),
+                Err(NotWhole::NotANumber) => prop_assert!(!digits),
+            }
+        }
+
         /// The short way reads what the library's parser reads, and nothing else.
         #[test]
         fn addresses_read_as_ever(text in "[0-9]{0,4}(\\.[0-9]{0,4}){0,4}[.:a]?") {
