@@ -60,7 +60,7 @@ impl Exim {
             .arg(self.path("conf"))
             .arg("-bdf")
             .stdin(Stdio::null())
-            // What there is to say is in its log; a delivery may outlive the test's directory.
+            // What there is to say is in its log.
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
@@ -74,6 +74,19 @@ impl Exim {
             let _ = daemon.kill();
             let _ = daemon.wait();
         }
+    }
+
+    /// Processes of this instance: each has the path of its configuration in its command line.
+    fn processes(&self) -> Vec<nix::unistd::Pid> {
+        let conf = self.path("conf");
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        ids.filter(|id| {
+            let line = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+            line.split(|byte| *byte == 0).any(|word| word == conf.as_os_str().as_encoded_bytes())
+        })
+        .map(nix::unistd::Pid::from_raw)
+        .collect()
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -113,6 +126,14 @@ impl Exim {
 impl Drop for Exim {
     fn drop(&mut self) {
         self.end();
+        // A delivery under way would write into the directory while it is removed.
+        let begin = Instant::now();
+        while !self.processes().is_empty() && begin.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        for process in self.processes() {
+            let _ = nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGKILL);
+        }
     }
 }
 
