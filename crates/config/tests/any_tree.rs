@@ -2,7 +2,7 @@
 //! promises.
 
 use config::keywords::{BlockId, Content, Value, block, blocks};
-use config::lower::{BuiltinNames, lower};
+use config::lower::{BuiltinNames, consume, lower};
 use config::model::vrrp::Version;
 use config::model::{Family, Model};
 use config::{Options, load_text};
@@ -168,9 +168,12 @@ proptest! {
         let lowered = lower(&loaded.tree, &BuiltinNames);
         promises(&lowered.model);
         let _ = lowered.model.interfaces();
-        // The same text means the same.
+        // The same text means the same, also when its tree vanishes meanwhile.
         let again = load_text(&text, &Options::default());
-        prop_assert!(lower(&again.tree, &BuiltinNames).model == lowered.model);
+        let again = consume(again.tree, &BuiltinNames);
+        prop_assert!(again.model == lowered.model);
+        prop_assert_eq!(again.diagnostics, lowered.diagnostics);
+        prop_assert_eq!(again.not_acted_on, lowered.not_acted_on);
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub use context::NotActedOn;
 pub use names::{BuiltinNames, NameKind, NameTables};
 
 use crate::diagnostic::Diagnostic;
-use crate::keywords::BlockId;
+use crate::keywords::{BlockId, Keyword};
 use crate::model::vrrp::NotifyScripts;
 use crate::model::{Command, Model, Name, Setting, SyncGroup, Weight};
 use crate::tree::{Item, Tree};
@@ -58,39 +58,24 @@ pub struct Lowered {
 
 /// Makes a model of a tree.
 pub fn lower(tree: &Tree, names: &dyn NameTables) -> Lowered {
-    let mut cx = Context::new(names);
-    let mut lowering = Lowering {
-        names: Names::scan(tree),
-        model: Model::default(),
-        groups: Vec::new(),
-        void: Vec::new(),
-        priorities: RulePriorities::default(),
-    };
-    // Settings of the whole daemon count wherever they stand.
-    let mut global = GlobalDraft::default();
-    for item in &tree.items {
-        if &*item.keyword == "global_defs" && item.block.is_some() {
-            global.block(&mut cx, item.items());
+    let (mut lowering, mut cx, blocks) = Lowering::start(&tree.items, names);
+    for (place, keyword) in blocks {
+        lowering.block(&mut cx, &tree.items[place], keyword);
+    }
+    lowering.finish(cx)
+}
+
+/// Makes a model of a tree that nobody needs any more: the memory of what has been read is used
+/// again.
+pub fn consume(tree: Tree, names: &dyn NameTables) -> Lowered {
+    let (mut lowering, mut cx, blocks) = Lowering::start(&tree.items, names);
+    let mut blocks = blocks.into_iter().peekable();
+    for (place, item) in tree.items.into_iter().enumerate() {
+        if let Some((_, keyword)) = blocks.next_if(|(next, _)| *next == place) {
+            lowering.block(&mut cx, &item, keyword);
         }
     }
-    let mut blocks = Vec::with_capacity(tree.items.len());
-    for item in &tree.items {
-        let Some(keyword) = cx.keyword(BlockId::Root, item) else { continue };
-        match (keyword.name, &item.block) {
-            ("global_defs", _) => {}
-            (_, Some(_)) if keyword.opens_block() => blocks.push((item, keyword)),
-            _ => global.root(&mut cx, item, keyword),
-        }
-    }
-    let (global, linkbeat) = global.finish();
-    lowering.model.global = global;
-    lowering.model.linkbeat = linkbeat;
-    for (item, keyword) in blocks {
-        lowering.block(&mut cx, item, keyword);
-    }
-    lowering.settle(&mut cx);
-    let Context { diagnostics, not_acted_on, .. } = cx;
-    Lowered { model: lowering.model, diagnostics, not_acted_on }
+    lowering.finish(cx)
 }
 
 /// The model while it grows.
@@ -103,13 +88,50 @@ struct Lowering {
     priorities: RulePriorities,
 }
 
+/// Blocks that are left to read: their places and keywords, in the order of the file.
+type Blocks = Vec<(usize, &'static Keyword)>;
+
 impl Lowering {
-    fn block(
-        &mut self,
-        cx: &mut Context<'_>,
-        item: &Item,
-        keyword: &'static crate::keywords::Keyword,
-    ) {
+    /// Reads the settings of the whole daemon, which count wherever they stand.
+    fn start<'a>(items: &[Item], names: &'a dyn NameTables) -> (Self, Context<'a>, Blocks) {
+        let mut cx = Context::new(names);
+        let mut lowering = Self {
+            names: Names::scan(items),
+            model: Model::default(),
+            groups: Vec::new(),
+            void: Vec::new(),
+            priorities: RulePriorities::default(),
+        };
+        let mut global = GlobalDraft::default();
+        for item in items {
+            if &*item.keyword == "global_defs" && item.block.is_some() {
+                global.block(&mut cx, item.items());
+            }
+        }
+        let mut blocks = Vec::with_capacity(items.len());
+        for (place, item) in items.iter().enumerate() {
+            let Some(keyword) = cx.keyword(BlockId::Root, item) else { continue };
+            match (keyword.name, &item.block) {
+                ("global_defs", _) => {}
+                (_, Some(_)) if keyword.opens_block() => blocks.push((place, keyword)),
+                _ => global.root(&mut cx, item, keyword),
+            }
+        }
+        let (global, linkbeat) = global.finish();
+        lowering.model.global = global;
+        lowering.model.linkbeat = linkbeat;
+        let servers = blocks.iter().filter(|(_, keyword)| keyword.name == "virtual_server");
+        lowering.model.virtual_servers.reserve_exact(servers.count());
+        (lowering, cx, blocks)
+    }
+
+    fn finish(mut self, mut cx: Context<'_>) -> Lowered {
+        self.settle(&mut cx);
+        let Context { diagnostics, not_acted_on, .. } = cx;
+        Lowered { model: self.model, diagnostics, not_acted_on }
+    }
+
+    fn block(&mut self, cx: &mut Context<'_>, item: &Item, keyword: &'static Keyword) {
         let model = &mut self.model;
         match keyword.name {
             "linkbeat_interfaces" => {
@@ -155,12 +177,7 @@ impl Lowering {
         }
     }
 
-    fn tracked(
-        &mut self,
-        cx: &mut Context<'_>,
-        item: &Item,
-        keyword: &'static crate::keywords::Keyword,
-    ) {
+    fn tracked(&mut self, cx: &mut Context<'_>, item: &Item, keyword: &'static Keyword) {
         let kind = match keyword.name {
             "vrrp_script" => Kind::Script,
             "vrrp_track_process" => Kind::Process,
@@ -197,12 +214,7 @@ impl Lowering {
         }
     }
 
-    fn instance(
-        &mut self,
-        cx: &mut Context<'_>,
-        item: &Item,
-        keyword: &'static crate::keywords::Keyword,
-    ) {
+    fn instance(&mut self, cx: &mut Context<'_>, item: &Item, keyword: &'static Keyword) {
         let Some(name) = cx.block_name(item, keyword, &self.names, Kind::Instance) else { return };
         let mut draft = cx.instance(item, &self.names, &mut self.priorities);
         if let Some(interface) = draft.sync_daemon.take()
@@ -226,12 +238,7 @@ impl Lowering {
     }
 
     /// BFD and the balancer.
-    fn elsewhere(
-        &mut self,
-        cx: &mut Context<'_>,
-        item: &Item,
-        keyword: &'static crate::keywords::Keyword,
-    ) {
+    fn elsewhere(&mut self, cx: &mut Context<'_>, item: &Item, keyword: &'static Keyword) {
         match keyword.name {
             "bfd_instance" => {
                 let names = &self.names;

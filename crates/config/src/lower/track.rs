@@ -10,7 +10,7 @@ use crate::keywords::{BlockId, Keyword, Value};
 use crate::model::track::{InitFile, ParamMatch};
 use crate::model::{Name, Setting, TrackFile, TrackProcess, TrackScript, Tracked, Weight};
 use crate::source::Span;
-use crate::tree::{Item, Token, Tree};
+use crate::tree::{Item, Token};
 use smol_str::SmolStr;
 
 /// What can be referred to by name.
@@ -54,10 +54,10 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Looks through a tree for every definition.
-    pub(super) fn scan(tree: &Tree) -> Self {
+    /// Looks through the root level for every definition.
+    pub(super) fn scan(items: &[Item]) -> Self {
         let mut names = Self::default();
-        for item in &tree.items {
+        for item in items {
             let kind = match &*item.keyword {
                 "vrrp_script" => Kind::Script,
                 "track_file" | "vrrp_track_file" => Kind::File,
