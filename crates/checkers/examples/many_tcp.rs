@@ -1,7 +1,8 @@
-//! How much the machine pays for many TCP checks: `many_tcp [CHECKS] [SECONDS]`, on loopback.
+//! How much the machine pays for many TCP checks: `many_tcp [CHECKS] [SECONDS] [APART] [SERVER]`.
 //!
-//! Looks at one listener with that many checks a second apart (default 5,000 for 20 s) and prints
-//! looks a second, this process's CPU time, how late looks begin, and the memory of a check.
+//! Looks with that many checks so many seconds apart (default 5,000 for 20 s, a second apart) at one
+//! listener, its own on loopback or that of somebody else, and prints looks a second, this process's
+//! CPU time, how late looks begin, and the memory of a check.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let count: u64 = args.next().map_or(Ok(5_000), |text| text.parse())?;
     let seconds: u64 = args.next().map_or(Ok(20), |text| text.parse())?;
+    let apart: u64 = args.next().map_or(Ok(1), |text| text.parse())?;
     // Somebody else may serve, so that its work is not counted as ours.
     let server: Option<SocketAddr> = args.next().map(|text| text.parse()).transpose()?;
     let server = match server {
@@ -26,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().build_local(LocalOptions::default())?;
-    runtime.block_on(measure(server, count, seconds))
+    runtime.block_on(measure(server, count, seconds, apart))
 }
 
 /// Accepts and closes, in another thread. The backlog is long, so that no connection waits for a
@@ -41,14 +43,20 @@ fn serve() -> Result<SocketAddr, Box<dyn Error>> {
     Ok(address)
 }
 
-async fn measure(server: SocketAddr, count: u64, seconds: u64) -> Result<(), Box<dyn Error>> {
+async fn measure(
+    server: SocketAddr,
+    count: u64,
+    seconds: u64,
+    apart: u64,
+) -> Result<(), Box<dyn Error>> {
     let (events, mut heard) = unbounded_channel();
     let checkers = Checkers::new(events, Environment::default());
+    let apart = Duration::from_secs(apart);
     let schedule = Settings {
-        delay_loop: Duration::from_secs(1),
+        delay_loop: apart,
         retry: 1,
         delay_before_retry: Duration::from_secs(1),
-        warmup: Duration::from_secs(1),
+        warmup: apart,
         alpha: false,
         steps: 1,
         retry_when_down: true,
@@ -62,14 +70,14 @@ async fn measure(server: SocketAddr, count: u64, seconds: u64) -> Result<(), Box
         checkers.start(CheckSpec { id, check, start: Start::Fresh });
     }
     println!("{} bytes for each check that waits", (memory()? - memory_before) / count);
-    sleep(Duration::from_secs(2)).await;
+    sleep(apart * 2).await;
     let looks = || (0..count).filter_map(|id| checkers.status(CheckId(id))).map(|s| s.runs).sum();
     let (began, cpu_before, looks_before): (_, _, u64) = (Instant::now(), cpu()?, looks());
     sleep(Duration::from_secs(seconds)).await;
     let (took, cpu_spent) = (began.elapsed().as_secs_f64(), cpu()? - cpu_before);
     let rate = (looks() - looks_before) as f64 / took;
-    // A look that begins on time and takes no time would come once a second.
-    let late = (count as f64 / rate - 1.0) * 1_000.0;
+    // Looks that begin on time and take no time would come so far apart.
+    let late = (count as f64 / rate - apart.as_secs_f64()) * 1_000.0;
     println!(
         "{rate:.0} looks/s, CPU {:.1} %, a turn is {late:.1} ms late",
         cpu_spent / took * 100.0

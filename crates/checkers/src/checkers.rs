@@ -1,22 +1,26 @@
 //! All checks of a process: starts each look when it is due, takes its result, tells what changed.
 //!
-//! One task waits for the earliest look of all checks; each look is a short task of its own. So a
-//! check that waits costs an entry in a queue and no timer.
+//! One task waits for the earliest look of all checks; each look is a short task of its own, except
+//! those of `TCP_CHECK`, which this one task sees to. So a check that waits costs an entry in a queue
+//! and no timer.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
+use sys::readiness::{Crowd, Writable};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::task::{AbortHandle, spawn_local};
+use tokio::task::{AbortHandle, spawn_local, yield_now};
 use tokio::time::{Instant, sleep_until};
 
 use crate::outcome::{Change, CheckStatus, Event, Failure, State, Success, Weight};
 use crate::schedule::{Schedule, Verdict};
 use crate::spec::{Check, CheckId, CheckSpec, Kind, Start};
+use crate::target::Target;
 use crate::{bfd, dns, file, http, misc, ping, smtp, tcp, tls, udp};
 
 /// What all checks share.
@@ -25,6 +29,15 @@ pub struct Environment {
     /// Seed of the random numbers that spread first looks; `None`: from the system.
     pub seed: Option<u64>,
 }
+
+/// So many looks begin before others get their turn.
+const AT_ONCE: usize = 16;
+
+/// Looks may begin so much late, if that is no more than a [`SHARE`] of their delay: those that are
+/// due at nearly the same time begin together. Waking is dearer than looking.
+const SLACK: Duration = Duration::from_millis(10);
+
+const SHARE: u32 = 200;
 
 /// All checks of a process. Everything ends when it is dropped.
 pub struct Checkers {
@@ -37,9 +50,13 @@ struct Inner {
     this: Weak<RefCell<Inner>>,
     events: UnboundedSender<Event>,
     checks: HashMap<CheckId, Running>,
+    /// When each check that waits looks, and when each connection is given up.
     due: BTreeSet<(Instant, CheckId)>,
-    /// Until when the driver sleeps; `None`: until it is woken.
+    /// What the driver waits for; `None`: to be woken.
     asleep_until: Option<Instant>,
+    /// How late it may be.
+    slack: Duration,
+    connections: tcp::Connections,
     wake: Rc<Notify>,
     random: fastrand::Rng,
     files: HashMap<Box<str>, i64>,
@@ -57,7 +74,7 @@ struct Shared {
 struct Running {
     check: Rc<Check>,
     schedule: Schedule,
-    look: Option<AbortHandle>,
+    look: Option<Looking>,
     /// What it said last about the weight; the outer `None`: an earlier process may know, we do not.
     weight: Option<Option<Weight>>,
     last: Option<(Instant, Result<Success, Failure>)>,
@@ -66,6 +83,21 @@ struct Running {
     failed: u64,
     /// The last look could not be made.
     hindered: bool,
+}
+
+/// A look that is going on.
+enum Looking {
+    Task(AbortHandle),
+    Connection(tcp::Connection),
+}
+
+/// When the driver goes on.
+enum Next {
+    /// As soon as others have had their turn.
+    Now,
+    At(Instant),
+    /// When it is woken.
+    Never,
 }
 
 impl Checkers {
@@ -87,6 +119,8 @@ impl Checkers {
                 checks: HashMap::new(),
                 due: BTreeSet::new(),
                 asleep_until: None,
+                slack: SLACK,
+                connections: tcp::Connections::default(),
                 wake: wake.clone(),
                 random: environment.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
                 files: HashMap::new(),
@@ -180,17 +214,32 @@ impl fmt::Debug for Checkers {
 /// Waits for the earliest look, until the checks are dropped.
 async fn drive(inner: Weak<RefCell<Inner>>, wake: Rc<Notify>) {
     loop {
-        let next = {
+        let (next, crowd) = {
             let Some(inner) = inner.upgrade() else { return };
-            inner.borrow_mut().look_where_due(Instant::now())
+            let mut inner = inner.borrow_mut();
+            (inner.turn(), inner.connections.crowd().cloned())
         };
         match next {
-            Some(at) => tokio::select! {
+            Next::Now => yield_now().await,
+            Next::At(at) => tokio::select! {
                 () = sleep_until(at) => {}
                 () = wake.notified() => {}
+                () = connected(crowd.as_deref()) => {}
             },
-            None => wake.notified().await,
+            Next::Never => tokio::select! {
+                () = wake.notified() => {}
+                () = connected(crowd.as_deref()) => {}
+            },
         }
+    }
+}
+
+/// Waits until a connection has ended.
+async fn connected(crowd: Option<&Crowd>) {
+    match crowd {
+        // A runtime that is shutting down asks nobody again.
+        Some(crowd) if crowd.writable().await.is_ok() => {}
+        _ => pending().await,
     }
 }
 
@@ -199,7 +248,7 @@ impl Inner {
         self.stop(spec.id);
         let now = Instant::now();
         let schedule = Schedule::new(spec.check.schedule, spec.start, self.random.f64(), now);
-        let is_told = spec.check.kind.is_told();
+        let (is_told, delay) = (spec.check.kind.is_told(), spec.check.schedule.delay_loop);
         let weight = match spec.start {
             Start::Resumed { up: true } if spec.check.kind.weighs() => None,
             _ => Some(None),
@@ -221,25 +270,26 @@ impl Inner {
         if is_told {
             self.hear(spec.id);
         } else {
+            self.slack = self.slack.min(delay / SHARE);
             self.enqueue(spec.id);
         }
     }
 
     fn stop(&mut self, id: CheckId) {
         if let Some(mut running) = self.checks.remove(&id) {
-            running.end_look();
-            if let Some(at) = running.schedule.poll_timeout() {
+            if let Some(at) = running.poll_timeout() {
                 self.due.remove(&(at, id));
             }
+            running.end_look();
         }
     }
 
     fn suspend(&mut self, id: CheckId) {
         if let Some(running) = self.checks.get_mut(&id) {
-            running.end_look();
-            if let Some(at) = running.schedule.poll_timeout() {
+            if let Some(at) = running.poll_timeout() {
                 self.due.remove(&(at, id));
             }
+            running.end_look();
             running.schedule.suspend();
         }
     }
@@ -259,31 +309,99 @@ impl Inner {
 
     /// Puts a check into the queue; wakes the driver if that is sooner than it would wake.
     fn enqueue(&mut self, id: CheckId) {
-        let Some(at) = self.checks.get(&id).and_then(|running| running.schedule.poll_timeout())
-        else {
-            return;
-        };
+        let Some(at) = self.checks.get(&id).and_then(Running::poll_timeout) else { return };
         self.due.insert((at, id));
         if self.asleep_until.is_none_or(|until| at < until) {
             self.wake.notify_one();
         }
     }
 
-    /// Starts the looks that are due; returns when the next one is.
-    fn look_where_due(&mut self, now: Instant) -> Option<Instant> {
+    /// Does what is due.
+    fn turn(&mut self) -> Next {
+        let now = Instant::now();
+        // Nobody need wake the driver now.
+        self.asleep_until = Some(now);
+        // What has come counts, also if this process is so late that its time is over.
+        self.take_connections();
+        let mut done = 0;
         while let Some(&(at, id)) = self.due.first()
             && at <= now
+            && done < AT_ONCE
         {
             self.due.pop_first();
-            if let Some(running) = self.checks.get_mut(&id)
-                && let Some(step) = running.schedule.handle_timeout(now)
-            {
-                let look = Look { id, inner: self.this.clone() };
-                running.look = look.begin(&running.check, step as usize, &self.shared);
-            }
+            self.do_due(id);
+            done += 1;
+        }
+        if done > 0 {
+            // Servers nearby have answered by now.
+            self.take_connections();
         }
         self.asleep_until = self.due.first().map(|&(at, _)| at);
-        self.asleep_until
+        match self.asleep_until {
+            Some(at) if at <= now => Next::Now,
+            Some(at) => Next::At(at + self.slack),
+            None => Next::Never,
+        }
+    }
+
+    /// Begins the look of a check, or gives its connection up.
+    fn do_due(&mut self, id: CheckId) {
+        let now = Instant::now();
+        let Some(running) = self.checks.get_mut(&id) else { return };
+        let check = running.check.clone();
+        match (running.look.take(), &check.kind) {
+            (Some(Looking::Connection(mut connection)), Kind::Tcp(target)) => {
+                if connection.prolong(now) {
+                    running.look = Some(Looking::Connection(connection));
+                    self.enqueue(id);
+                } else {
+                    self.finish(id, Err(connection.give_up(target)), now);
+                }
+            }
+            (_, kind) => {
+                let Some(step) = running.schedule.handle_timeout(now) else { return };
+                if let Kind::Tcp(target) = kind {
+                    self.connect(id, target);
+                } else {
+                    let look = Look { id, inner: self.this.clone() };
+                    running.look =
+                        look.begin(&check, step as usize, &self.shared).map(Looking::Task);
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self, id: CheckId, target: &Target) {
+        match self.connections.begin(target, id.0) {
+            Ok(connection) => {
+                if let Some(running) = self.checks.get_mut(&id) {
+                    running.look = Some(Looking::Connection(connection));
+                    self.enqueue(id);
+                }
+            }
+            Err(failure) => self.finish(id, Err(failure), Instant::now()),
+        }
+    }
+
+    /// Takes the results of connections.
+    fn take_connections(&mut self) {
+        if let Some(crowd) = self.connections.crowd().cloned() {
+            crowd.take(|told| self.connection_ended(told));
+        }
+    }
+
+    fn connection_ended(&mut self, told: Writable) {
+        let id = CheckId(told.token);
+        let Some(running) = self.checks.get_mut(&id) else { return };
+        let check = running.check.clone();
+        let (Some(Looking::Connection(connection)), Kind::Tcp(target)) =
+            (running.look.take(), &check.kind)
+        else {
+            return;
+        };
+        self.due.remove(&(connection.until(), id));
+        let result = connection.end(target, told);
+        self.finish(id, result, Instant::now());
     }
 
     /// A look has ended.
@@ -337,8 +455,17 @@ impl Inner {
 }
 
 impl Running {
+    /// When there is something to do: to look, or to give a connection up.
+    fn poll_timeout(&self) -> Option<Instant> {
+        match &self.look {
+            Some(Looking::Connection(connection)) => Some(connection.until()),
+            _ => self.schedule.poll_timeout(),
+        }
+    }
+
     fn end_look(&mut self) {
-        if let Some(look) = self.look.take() {
+        // A connection is given up by being dropped.
+        if let Some(Looking::Task(look)) = self.look.take() {
             look.abort();
         }
     }
@@ -427,14 +554,13 @@ impl Look {
             }};
         }
         match &check.kind {
-            Kind::Tcp(_) => task!(Tcp, |target, _shared| tcp::run(target)),
             Kind::Udp(_) => task!(Udp, |udp, _shared| udp::run(udp)),
             Kind::Ping(_) => task!(Ping, |target, shared| ping::run(target, &shared.ping)),
             Kind::Http(_) => task!(Http, |http, shared| http::run(http, step, &shared.tls)),
             Kind::Smtp(_) => task!(Smtp, |smtp, _shared| smtp::run(smtp)),
             Kind::Dns(_) => task!(Dns, |dns, _shared| dns::run(dns)),
             Kind::Misc(_) => task!(Misc, |misc, shared| misc::run(misc, &shared.processes)),
-            Kind::File(_) | Kind::Bfd(_) => None,
+            Kind::Tcp(_) | Kind::File(_) | Kind::Bfd(_) => None,
         }
     }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockRef, Type};
-use tokio::net::{TcpSocket, TcpStream, UdpSocket};
-use tokio::time::{Instant, timeout};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::Instant;
 
 use crate::outcome::{Cause, Errno, Failure, Socket};
+use crate::patience::within;
 use crate::target::Target;
 
 /// Connects, within the target's time-out.
@@ -19,21 +20,41 @@ use crate::target::Target;
 pub async fn connect_tcp(target: &Target) -> Result<TcpStream, Failure> {
     let began = Instant::now();
     let fail = |cause: Cause| Failure::new(cause, target.to, began.elapsed());
-    let socket = match target.to {
-        SocketAddr::V4(_) => TcpSocket::new_v4(),
-        SocketAddr::V6(_) => TcpSocket::new_v6(),
-    };
-    let socket = socket.map_err(|error| fail(failed(Socket::Make)(error)))?;
-    prepare(&SockRef::from(&socket), target).map_err(fail)?;
+    let socket = begin_tcp(target).map_err(fail)?;
+    let made =
+        TcpStream::from_std(socket.into()).map_err(|error| fail(failed(Socket::Make)(error)))?;
+    // A connection is writable when it stands, and when it has failed.
+    match within(target.timeout, made.writable()).await {
+        None => return Err(fail(Cause::NoAnswer { within: target.timeout })),
+        Some(Err(error)) => return Err(fail(cause(&error, target.timeout))),
+        Some(Ok(())) => {}
+    }
+    match made.take_error() {
+        Ok(None) => Ok(made),
+        Ok(Some(error)) | Err(error) => Err(fail(cause(&error, target.timeout))),
+    }
+}
+
+/// A socket that has begun to connect.
+///
+/// # Errors
+/// The network knows at once, or the step that failed.
+pub(crate) fn begin_tcp(target: &Target) -> Result<socket2::Socket, Cause> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = socket2::Socket::new(Domain::for_address(target.to), kind, Some(Protocol::TCP))
+        .map_err(failed(Socket::Make))?;
+    prepare(&SockRef::from(&socket), target)?;
     if target.bind_port.is_some() {
         // The port must be free for the next look. An orderly end would keep it for a minute
         // (TIME_WAIT), and the check with it; a reset does not.
-        socket.set_zero_linger().map_err(|error| fail(failed(Socket::Bind)(error)))?;
+        socket.set_linger(Some(Duration::ZERO)).map_err(failed(Socket::Bind))?;
     }
-    match timeout(target.timeout, socket.connect(target.to)).await {
-        Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) => Err(fail(connection_cause(&error, target.timeout))),
-        Err(_) => Err(fail(Cause::NoAnswer { within: target.timeout })),
+    match socket.connect(&target.to.into()) {
+        Ok(()) => Ok(socket),
+        Err(error) if error.raw_os_error() == Some(nix::errno::Errno::EINPROGRESS as i32) => {
+            Ok(socket)
+        }
+        Err(error) => Err(cause(&error, target.timeout)),
     }
 }
 
@@ -51,7 +72,7 @@ pub fn connect_udp(target: &Target) -> Result<UdpSocket, Failure> {
 
 /// A connection that the kernel gave up before our own time-out (its SYN retries were fewer) has
 /// had no answer either.
-fn connection_cause(error: &io::Error, within: Duration) -> Cause {
+pub(crate) fn cause(error: &io::Error, within: Duration) -> Cause {
     match error.kind() {
         io::ErrorKind::TimedOut => Cause::NoAnswer { within },
         _ => Cause::of(error),

@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use config::model::checker::RecordType;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 pub use message::{Head, Query, Stray, head, records};
 
 use crate::connect::{connect_tcp, connect_udp};
 use crate::outcome::{Cause, Detail, Failure, Success};
+use crate::patience::{self, Patience};
 use crate::target::Target;
 
 /// A `DNS_CHECK`.
@@ -136,15 +137,15 @@ async fn over_udp(check: &Dns, query: &Query) -> Result<((Head, Vec<u8>), bool),
     let socket = connect_udp(target)?;
     socket.send(query.bytes()).await.map_err(|error| fail(Cause::of(&error)))?;
     // From the question on, as in `udp::run`.
-    let (within, until) = (target.timeout, Instant::now() + target.timeout);
+    let (within, mut patience) = (target.timeout, Patience::new(target.timeout));
     // Without EDNS an answer has at most 512 bytes (RFC 1035 §4.2.1); servers may send more.
     let mut buffer = vec![0; 4096];
     let mut strays: Option<(u32, Stray)> = None;
     loop {
-        let count = match timeout_at(until, socket.recv(&mut buffer)).await {
-            Ok(Ok(count)) => count,
-            Ok(Err(error)) => return Err(fail(Cause::of(&error))),
-            Err(_) => {
+        let count = match patience.wait(socket.recv(&mut buffer)).await {
+            Some(Ok(count)) => count,
+            Some(Err(error)) => return Err(fail(Cause::of(&error))),
+            None => {
                 return Err(fail(match strays {
                     None => Cause::NoAnswer { within },
                     Some((count, last)) => DnsFailure::Strays { count, last, within }.into(),
@@ -176,13 +177,13 @@ async fn ask_over_tcp(check: &Dns, query: &Query) -> Result<(Head, Vec<u8>), Fai
         stream.read_exact(&mut bytes).await?;
         std::io::Result::Ok(bytes)
     };
-    let bytes = match timeout_at(Instant::now() + within, exchange).await {
-        Err(_) => return Err(fail(Cause::NoAnswer { within })),
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+    let bytes = match patience::within(within, exchange).await {
+        None => return Err(fail(Cause::NoAnswer { within })),
+        Some(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
             return Err(fail(DnsFailure::Closed.into()));
         }
-        Ok(Err(error)) => return Err(fail(Cause::of(&error))),
-        Ok(Ok(bytes)) => bytes,
+        Some(Err(error)) => return Err(fail(Cause::of(&error))),
+        Some(Ok(bytes)) => bytes,
     };
     match head(&bytes, query) {
         Ok(head) => Ok((head, bytes)),

@@ -25,6 +25,7 @@ pub mod genhash;
 pub mod http;
 pub mod misc;
 mod outcome;
+mod patience;
 mod ping;
 pub mod regex;
 pub mod schedule;

@@ -11,9 +11,10 @@ use sys::readiness::Readiness;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::spawn_local;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use crate::outcome::{Detail, Failure, Seconds, Success, Weight};
+use crate::patience::Patience;
 
 /// A `MISC_CHECK`.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,7 +74,8 @@ pub(crate) async fn run(check: &Misc, undertaker: &Undertaker) -> Result<Success
         Err(not_started) => return fail(ScriptFailure::NotStarted(not_started.reason)),
     };
     // A script whose time is over is dropped here: the undertaker ends it, we need not wait.
-    let Ok(outcome) = timeout_at(began + check.timeout, script.outcome()).await else {
+    let mut patience = Patience::since(began, check.timeout);
+    let Some(outcome) = patience.wait(script.outcome()).await else {
         return fail(ScriptFailure::TimedOut { within: check.timeout });
     };
     match outcome {

@@ -10,10 +10,11 @@ use std::net::SocketAddr;
 
 use socket2::{Protocol, Type};
 use tokio::net::UdpSocket;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::connect;
 use crate::outcome::{Cause, Detail, Errno, Failure, Socket, Success};
+use crate::patience::Patience;
 use crate::target::Target;
 
 const GROUP_RANGE: &str = "net/ipv4/ping_group_range";
@@ -91,18 +92,18 @@ pub(crate) async fn run(target: &Target, access: &Access) -> Result<Success, Fai
     let echo = Echo::new(target.to, raw);
     socket.send(&echo.request()).await.map_err(|error| fail(Cause::of(&error)))?;
     // From the question on, as in `udp::run`.
-    let deadline = Instant::now() + target.timeout;
+    let mut patience = Patience::new(target.timeout);
     // A raw IPv4 socket gets the IP header too, at most 60 bytes.
     let mut buffer = [0; 60 + HEADER + PAYLOAD];
     loop {
-        match timeout_at(deadline, socket.recv(&mut buffer)).await {
-            Ok(Ok(length)) if echo.is_answered_by(&buffer[..length]) => {
+        match patience.wait(socket.recv(&mut buffer)).await {
+            Some(Ok(length)) if echo.is_answered_by(&buffer[..length]) => {
                 return Ok(Success::new(Detail::Echoed, began.elapsed()));
             }
             // Somebody else's answer, on a raw socket.
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return Err(fail(Cause::of(&error))),
-            Err(_) => return Err(fail(Cause::NoAnswer { within: target.timeout })),
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return Err(fail(Cause::of(&error))),
+            None => return Err(fail(Cause::NoAnswer { within: target.timeout })),
         }
     }
 }

@@ -6,12 +6,13 @@ use std::fmt;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 pub use reply::{Malformed, Reply, ReplyReader};
 
 use crate::connect::connect_tcp;
 use crate::outcome::{Cause, Detail, Failure, Success};
+use crate::patience::{self, Patience};
 use crate::target::Target;
 
 /// An `SMTP_CHECK`.
@@ -138,9 +139,9 @@ struct Session<'a> {
 impl Session<'_> {
     async fn say(&mut self, line: &str) -> Result<(), Cause> {
         let within = self.target.timeout;
-        match timeout_at(Instant::now() + within, self.stream.write_all(line.as_bytes())).await {
-            Ok(sent) => sent.map_err(|error| Cause::of(&error)),
-            Err(_) => Err(Cause::NoAnswer { within }),
+        match patience::within(within, self.stream.write_all(line.as_bytes())).await {
+            Some(sent) => sent.map_err(|error| Cause::of(&error)),
+            None => Err(Cause::NoAnswer { within }),
         }
     }
 
@@ -161,7 +162,7 @@ impl Session<'_> {
     /// A whole reply within the time-out; `None` if the connection is closed first.
     async fn reply(&mut self) -> Result<Option<Result<Reply, Malformed>>, Cause> {
         let within = self.target.timeout;
-        let until = Instant::now() + within;
+        let mut patience = Patience::new(within);
         let mut buffer = [0; 512];
         loop {
             match self.reader.reply() {
@@ -169,11 +170,11 @@ impl Session<'_> {
                 Ok(Some(reply)) => return Ok(Some(Ok(reply))),
                 Err(malformed) => return Ok(Some(Err(malformed))),
             }
-            match timeout_at(until, self.stream.read(&mut buffer)).await {
-                Ok(Ok(0)) => return Ok(None),
-                Ok(Ok(count)) => self.reader.take(buffer.get(..count).unwrap_or_default()),
-                Ok(Err(error)) => return Err(Cause::of(&error)),
-                Err(_) => return Err(Cause::NoAnswer { within }),
+            match patience.wait(self.stream.read(&mut buffer)).await {
+                Some(Ok(0)) => return Ok(None),
+                Some(Ok(count)) => self.reader.take(buffer.get(..count).unwrap_or_default()),
+                Some(Err(error)) => return Err(Cause::of(&error)),
+                None => return Err(Cause::NoAnswer { within }),
             }
         }
     }

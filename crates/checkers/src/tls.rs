@@ -21,12 +21,12 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::http::Http;
 use crate::outcome::Cause;
+use crate::patience;
 use crate::regex::Expressions;
 
 /// After this, files of certificates are looked at again.
@@ -147,14 +147,14 @@ pub(crate) async fn handshake(
         certificate: check.ssl.certificate.clone(),
         key: check.ssl.key.clone(),
     })?;
-    match timeout(within, TlsConnector::from(config).connect(name, tcp)).await {
-        Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) => Err(match TlsFailure::within(&error) {
+    match patience::within(within, TlsConnector::from(config).connect(name, tcp)).await {
+        Some(Ok(stream)) => Ok(stream),
+        Some(Err(error)) => Err(match TlsFailure::within(&error) {
             Some(failure) => failure.into(),
             None if error.kind() == io::ErrorKind::UnexpectedEof => TlsFailure::Closed.into(),
             None => Cause::of(&error),
         }),
-        Err(_) => Err(Cause::NoAnswer { within }),
+        None => Err(Cause::NoAnswer { within }),
     }
 }
 

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use config::model::checker::UdpReply;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::connect::connect_udp;
 use crate::outcome::{Cause, Detail, Failure, Success};
+use crate::patience::within;
 use crate::target::Target;
 
 /// What is sent without `payload`: what Keepalived sends, since servers and packet filters may have
@@ -85,23 +86,22 @@ pub(crate) async fn run(check: &Udp) -> Result<Success, Failure> {
     if let Err(error) = socket.send(payload).await {
         return fail(Cause::of(&error));
     }
-    // From here on: a socket is written to when the loop has gone round once, and this process may
-    // have been busy elsewhere (a reload). The server does not pay for that.
-    let deadline = Instant::now() + target.timeout;
     // One byte more than is allowed shows that a reply is too long.
     let longest = check.reply.as_ref().map_or(0, |reply| usize::from(reply.max_length));
     let mut buffer = vec![0; longest + 1];
-    match timeout_at(deadline, socket.recv(&mut buffer)).await {
-        Ok(Ok(length)) => match &check.reply {
+    // From here on: a socket is written to when the loop has gone round once, and this process may
+    // have been busy elsewhere (a reload). The server does not pay for that.
+    match within(target.timeout, socket.recv(&mut buffer)).await {
+        Some(Ok(length)) => match &check.reply {
             Some(wanted) => match matches(wanted, &buffer[..length]) {
                 Ok(()) => Ok(Success::new(Detail::Replied(length), began.elapsed())),
                 Err(mismatch) => fail(mismatch.into()),
             },
             None => Ok(Success::new(Detail::Answered, began.elapsed())),
         },
-        Ok(Err(error)) => fail(Cause::of(&error)),
-        Err(_) if check.reply.is_none() => Ok(Success::new(Detail::NotRefused, began.elapsed())),
-        Err(_) => fail(Cause::NoAnswer { within: target.timeout }),
+        Some(Err(error)) => fail(Cause::of(&error)),
+        None if check.reply.is_none() => Ok(Success::new(Detail::NotRefused, began.elapsed())),
+        None => fail(Cause::NoAnswer { within: target.timeout }),
     }
 }
 

@@ -66,9 +66,9 @@ impl Inner {
             .checks
             .iter()
             .filter(|(_, running)| !running.check.kind.is_told())
-            .filter_map(|(id, running)| Some((running.schedule.poll_timeout()?, *id)))
+            .filter_map(|(id, running)| Some((running.poll_timeout()?, *id)))
             .collect();
-        assert_eq!(self.due, queued, "the queue holds who waits");
+        assert_eq!(self.due, queued, "the queue holds who waits, to look or to be given up");
         for (id, running) in &self.checks {
             let looks = running.look.is_some();
             let may = running.schedule.poll_timeout().is_none() && !running.schedule.is_suspended();

@@ -17,13 +17,14 @@ use std::time::Duration;
 use config::model::balancer::Ssl;
 use config::model::checker;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 pub use expect::{Answer, HttpFailure, Judge, Search};
 pub use request::request;
 
 use crate::connect::connect_tcp;
 use crate::outcome::{Cause, Detail, Failure, Success};
+use crate::patience::{Patience, within};
 use crate::target::Target;
 use crate::tls::{self, Clients, TlsFailure};
 use response::{End, Progress, Response};
@@ -98,9 +99,9 @@ impl Exchange<'_> {
         &self,
         mut stream: impl AsyncRead + AsyncWrite + Unpin,
     ) -> Result<Answer, Cause> {
-        match timeout(self.step, send(&mut stream, &self.request)).await {
-            Ok(sent) => sent.map_err(|error| cause(&error))?,
-            Err(_) => return Err(Cause::NoAnswer { within: self.step }),
+        match within(self.step, send(&mut stream, &self.request)).await {
+            Some(sent) => sent.map_err(|error| cause(&error))?,
+            None => return Err(Cause::NoAnswer { within: self.step }),
         }
         let mut response = Response::new();
         let mut judge = Judge::new(self.url);
@@ -165,26 +166,25 @@ impl Exchange<'_> {
         buffer: &'b mut [u8],
         response: &Response,
     ) -> Result<Option<&'b [u8]>, Cause> {
-        let by = (Instant::now() + self.step).min(self.until);
-        match timeout_at(by, stream.read(buffer)).await {
-            Ok(Ok(0)) => Ok(None),
-            Ok(Ok(count)) => Ok(buffer.get(..count)),
-            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+        let mut patience = Patience::new(self.step).and_until(self.until);
+        let whole = patience.until() >= self.until;
+        match patience.wait(stream.read(buffer)).await {
+            Some(Ok(0)) => Ok(None),
+            Some(Ok(count)) => Ok(buffer.get(..count)),
+            Some(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 if self.orderly {
                     Err(TlsFailure::NoCloseNotify.into())
                 } else {
                     Ok(None)
                 }
             }
-            Ok(Err(error)) => Err(cause(&error)),
-            Err(_) if response.taken() == 0 => Err(Cause::NoAnswer { within: self.step }),
-            Err(_) if by == self.until => {
+            Some(Err(error)) => Err(cause(&error)),
+            None if response.taken() == 0 => Err(Cause::NoAnswer { within: self.step }),
+            None if whole => {
                 let within = self.step * PATIENCE;
                 Err(HttpFailure::TooSlow { within, bytes: response.taken() }.into())
             }
-            Err(_) => {
-                Err(HttpFailure::Stalled { within: self.step, bytes: response.taken() }.into())
-            }
+            None => Err(HttpFailure::Stalled { within: self.step, bytes: response.taken() }.into()),
         }
     }
 }
