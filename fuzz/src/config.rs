@@ -1,5 +1,5 @@
 //! Any bytes through the configuration language: nothing panics or hangs, every finding can be
-//! shown, and what was recorded loads again to the same.
+//! shown, the same text loads to the same, and a model that is passed on stays what it was.
 //!
 //! A NUL parts the bytes into `keepalived.conf` and the files `1.conf`, `2.conf`, … that it may
 //! include.
@@ -9,9 +9,9 @@ use std::path::Path;
 use config::checks::{Elsewhere, check};
 use config::files::MemoryFiles;
 use config::lower::{BuiltinNames, lower};
-use config::{Options, render};
+use config::{Options, passing, render};
 
-/// Loads the bytes, makes a model of them, checks it, shows all findings, loads the recording.
+/// Loads the bytes, makes a model of them, checks it, shows all findings, passes the model on.
 pub fn run(data: &[u8]) {
     let path = Path::new("/keepalived.conf");
     let mut files = MemoryFiles::new();
@@ -37,9 +37,15 @@ pub fn run(data: &[u8]) {
     let _ = render::json(&findings, &loaded.sources);
     let _ = render::summary(&findings);
 
-    let again = config::load_bundle(&loaded.bundle);
+    let again = config::load(&files, path, &options);
     assert_eq!(format!("{:?}", again.tree), format!("{:?}", loaded.tree));
     assert_eq!(again.diagnostics.len(), loaded.diagnostics.len());
     let meaning = lower(&again.tree, &BuiltinNames);
     assert_eq!(format!("{:?}", meaning.model), format!("{:?}", lowered.model));
+
+    let mut bytes = Vec::new();
+    passing::encode(&meaning.model, passing::Share::Whole, &mut bytes).unwrap();
+    assert_eq!(passing::decode(&bytes).unwrap(), meaning.model);
+    // What never comes in must do no harm either.
+    let _ = passing::decode(data);
 }

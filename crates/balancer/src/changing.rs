@@ -15,8 +15,6 @@ use crate::balancer::{Balancer, stamp};
 use crate::core::{Input, Order, VsKey};
 use crate::role::{Configuration, now, read};
 
-/// The largest configuration that is taken over, in bytes.
-const MAX_BUNDLE: u64 = 1 << 30;
 /// What is kept of the supervisor's patience for the end of the process itself.
 const MARGIN: Duration = Duration::from_millis(300);
 /// The least time that the last scripts, FIFO lines and mails get.
@@ -50,9 +48,7 @@ impl Balancer {
 
     fn take_over(&mut self, generation: u64, file: Option<File>) -> Result<(), String> {
         let file = file.ok_or("no configuration came with the order")?;
-        let bytes = sys::memfd::read_all(&file, MAX_BUNDLE).map_err(|e| e.to_string())?;
-        let bundle: config::Bundle = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
-        let Configuration { global, plan, worker, notices } = read(&bundle, &mut self.scripts);
+        let Configuration { global, plan, worker, notices } = read(&file, &mut self.scripts)?;
         for notice in notices.iter().filter(|notice| !self.notices.contains(notice)) {
             log::warn!("{notice}");
         }
@@ -60,7 +56,6 @@ impl Balancer {
         let timeouts_before = self.global.lvs.clone();
         self.notices = notices;
         self.global = global;
-        self.launch.bundle.path = bundle.path;
         self.launch.generation = generation;
         self.config_time = stamp(now());
         self.reload_refused = None;

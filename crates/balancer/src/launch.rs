@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 pub use status::control::{LogOptions, fd};
 
-/// Everything the balancer role needs to know. To release means: take our services out of the
+/// What the balancer role needs to know besides the configuration. To release means: take our services out of the
 /// kernel and exit.
 ///
 /// The process is in the network namespace of the failover role when it starts; for
 /// `net_namespace_ipvs` the role itself opens its IPVS socket in that namespace and comes back:
 /// checks run where Keepalived's do, in `net_namespace`.
-pub type Launch = status::control::Launch<Options, config::Bundle>;
+pub type Launch = status::control::Launch<Options>;
 
 /// The command line's wishes, as far as the balancer role acts on them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

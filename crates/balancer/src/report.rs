@@ -104,7 +104,7 @@ impl Balancer {
             pid: std::process::id(),
             started: self.started_at,
             restarts: self.launch.restarts,
-            config_file: self.launch.bundle.path.display().to_string(),
+            config_file: self.launch.config_file.display().to_string(),
             config_generation: self.launch.generation,
             config_time: self.config_time,
             reload_refused: self.reload_refused.clone(),

@@ -3,13 +3,13 @@
 use std::fs::File;
 use std::io;
 
-use config::lower::BuiltinNames;
 use config::model::Global;
 use netlink::ipvs::IpvsOptions;
 use notify::resolve::Resolver;
 use notify::security::RealSystem;
 use notify::settings::WorkerConfig;
 use sys::channel::Channel;
+use sys::memfd::Mapped;
 use sys::signals::{Signal, Signals};
 use tokio::runtime::LocalOptions;
 
@@ -32,6 +32,9 @@ pub enum StartError {
         /// What came of it.
         error: io::Error,
     },
+    /// The configuration cannot be read.
+    #[error("the configuration: {0}")]
+    Configuration(String),
     /// The event loop itself fails.
     #[error("event loop: {0}")]
     Loop(#[source] io::Error),
@@ -83,11 +86,13 @@ pub(crate) struct Configuration {
     pub(crate) notices: Vec<String>,
 }
 
-/// Takes the text that the supervisor has checked apart. Names of routing tables and the like mean
-/// nothing to the balancer.
-pub(crate) fn read(bundle: &config::Bundle, scripts: &mut Scripts) -> Configuration {
-    let loaded = config::load_bundle(bundle);
-    let model = config::lower::lower(&loaded.tree, &BuiltinNames).model;
+/// Takes the model apart that the supervisor has passed on.
+///
+/// # Errors
+/// When it cannot be read, or is no model: a fault of ours or of the machine.
+pub(crate) fn read(configuration: &File, scripts: &mut Scripts) -> Result<Configuration, String> {
+    let bytes = Mapped::of(configuration).map_err(|error| error.to_string())?;
+    let model = config::passing::decode(&bytes).map_err(|error| error.to_string())?;
     let resolver = Resolver::new(&model, &RealSystem);
     let mut reading = Reading::new(scripts, &resolver);
     let mut plan = Plan::new(&model, |command| reading.resolve(command));
@@ -95,7 +100,7 @@ pub(crate) fn read(bundle: &config::Bundle, scripts: &mut Scripts) -> Configurat
     let worker = scripts::worker_config(&model, &resolver, &mut notices);
     notices.append(&mut plan.notes);
     // The model of ten thousand servers is large, and its virtual servers are in the plan.
-    Configuration { plan, worker, notices, global: model.global }
+    Ok(Configuration { plan, worker, notices, global: model.global })
 }
 
 impl Role {
@@ -104,8 +109,13 @@ impl Role {
     /// # Errors
     /// When the system does not allow the role to work at all. A kernel without IPVS is no such
     /// thing.
-    pub fn new(launch: Launch, channel: Channel, store: File) -> Result<Self, StartError> {
-        Self::on(Ground::default(), launch, channel, store)
+    pub fn new(
+        launch: Launch,
+        configuration: File,
+        channel: Channel,
+        store: File,
+    ) -> Result<Self, StartError> {
+        Self::on(Ground::default(), launch, configuration, channel, store)
     }
 
     /// Likewise, on a ground of the caller's.
@@ -114,16 +124,14 @@ impl Role {
     /// As [`Role::new`].
     pub fn on(
         ground: Ground,
-        mut launch: Launch,
+        launch: Launch,
+        configuration: File,
         channel: Channel,
         store: File,
     ) -> Result<Self, StartError> {
         let mut scripts = Scripts::default();
-        let Configuration { global, plan, worker, notices } = read(&launch.bundle, &mut scripts);
-        // Of the text only the name is needed from here on.
-        let path = std::mem::take(&mut launch.bundle.path);
-        launch.bundle = config::Bundle::default();
-        launch.bundle.path = path;
+        let Configuration { global, plan, worker, notices } =
+            read(&configuration, &mut scripts).map_err(StartError::Configuration)?;
         crate::tuning::drop_capabilities(&global);
         let (store, found) = Store::open(store).map_err(system("state store"))?;
         // Exporters and scripts send signals to this process too.

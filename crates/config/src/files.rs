@@ -1,20 +1,16 @@
-//! Where configuration text is read from: the running system, memory, or a recorded [`Bundle`].
+//! Where configuration text is read from: the running system, or memory.
 //!
-//! What a configuration says depends on the files, on which files a pattern matches, on
-//! environment variables and on chance. All four come through here, so that a [`Bundle`] can hold
-//! them and the very text that was checked can be read again elsewhere.
+//! What a configuration says depends on the files, on which files a pattern matches and on
+//! environment variables; they come through here. (Chance comes from [`crate::Options`].)
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 /// Why a file could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReadError {
     /// There is no such file.
     Missing,
@@ -168,109 +164,5 @@ impl FileSystem for MemoryFiles {
 
     fn current_dir(&self) -> PathBuf {
         PathBuf::from("/")
-    }
-}
-
-/// A file's bytes, as text where they are text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Content {
-    Text(String),
-    Bytes(Vec<u8>),
-}
-
-impl From<Vec<u8>> for Content {
-    fn from(bytes: Vec<u8>) -> Self {
-        match String::from_utf8(bytes) {
-            Ok(text) => Self::Text(text),
-            Err(error) => Self::Bytes(error.into_bytes()),
-        }
-    }
-}
-
-/// Everything that was read while a configuration was loaded: enough to load the very same one
-/// again, without the file system ([`crate::load_bundle`]).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bundle {
-    /// The main file.
-    pub path: PathBuf,
-    /// How it was loaded.
-    pub options: crate::Options,
-    current_dir: PathBuf,
-    files: BTreeMap<PathBuf, Result<Content, ReadError>>,
-    patterns: BTreeMap<String, Vec<PathBuf>>,
-    variables: BTreeMap<String, Option<String>>,
-}
-
-impl FileSystem for Bundle {
-    fn read(&self, path: &Path) -> Result<Vec<u8>, ReadError> {
-        match self.files.get(path) {
-            Some(Ok(Content::Text(text))) => Ok(text.clone().into_bytes()),
-            Some(Ok(Content::Bytes(bytes))) => Ok(bytes.clone()),
-            Some(Err(error)) => Err(error.clone()),
-            None => Err(ReadError::Missing),
-        }
-    }
-
-    fn glob(&self, pattern: &str) -> Vec<PathBuf> {
-        self.patterns.get(pattern).cloned().unwrap_or_default()
-    }
-
-    fn variable(&self, name: &str) -> Option<String> {
-        self.variables.get(name).cloned().flatten()
-    }
-
-    fn current_dir(&self) -> PathBuf {
-        self.current_dir.clone()
-    }
-}
-
-/// Passes everything on and writes it down. What was asked before is answered as before.
-pub(crate) struct Recorder<'a> {
-    inner: &'a dyn FileSystem,
-    bundle: RefCell<Bundle>,
-}
-
-impl<'a> Recorder<'a> {
-    pub(crate) fn new(inner: &'a dyn FileSystem, path: &Path, options: &crate::Options) -> Self {
-        let bundle = Bundle {
-            path: path.to_owned(),
-            options: options.clone(),
-            current_dir: inner.current_dir(),
-            ..Bundle::default()
-        };
-        Self { inner, bundle: RefCell::new(bundle) }
-    }
-
-    pub(crate) fn into_bundle(self) -> Bundle {
-        self.bundle.into_inner()
-    }
-}
-
-impl FileSystem for Recorder<'_> {
-    fn read(&self, path: &Path) -> Result<Vec<u8>, ReadError> {
-        let mut bundle = self.bundle.borrow_mut();
-        if !bundle.files.contains_key(path) {
-            let content = self.inner.read(path).map(Content::from);
-            bundle.files.insert(path.to_owned(), content);
-        }
-        bundle.read(path)
-    }
-
-    fn glob(&self, pattern: &str) -> Vec<PathBuf> {
-        let mut bundle = self.bundle.borrow_mut();
-        bundle
-            .patterns
-            .entry(pattern.to_owned())
-            .or_insert_with(|| self.inner.glob(pattern))
-            .clone()
-    }
-
-    fn variable(&self, name: &str) -> Option<String> {
-        let mut bundle = self.bundle.borrow_mut();
-        bundle.variables.entry(name.to_owned()).or_insert_with(|| self.inner.variable(name)).clone()
-    }
-
-    fn current_dir(&self) -> PathBuf {
-        self.bundle.borrow().current_dir.clone()
     }
 }

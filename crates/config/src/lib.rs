@@ -2,9 +2,10 @@
 //!
 //! ```text
 //!  path ──► files ──► preprocess ──► lexer ──► parser ──► tree ──► lower ──► model ──► checks
-//!              │      includes, @id,            │                    │                   │
-//!              ▼      $DEF, ~SEQ                └──────── diagnostics ┴───────────────────┘
-//!           Bundle: what was read, to read it again                   └──► render, verdict
+//!                     includes, @id,            │                    │         │         │
+//!                     $DEF, ~SEQ                └──────── diagnostics ┴─────────┼─────────┘
+//!                                                          │                   ▼
+//!                                                    render, verdict        passing: as bytes
 //! ```
 //!
 //! Start with [`load`]: it reads a file and everything that it includes into a
@@ -28,5 +29,4 @@ pub mod source;
 pub mod tree;
 pub mod verdict;
 
-pub use files::Bundle;
-pub use load::{Loaded, Options, load, load_bundle, load_text};
+pub use load::{Loaded, Options, load, load_text};

@@ -1,17 +1,15 @@
-//! Loading: from a path to the tree, with everything that was read recorded on the way.
+//! Loading: from a path to the tree.
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
 use crate::diagnostic::Diagnostic;
-use crate::files::{Bundle, FileSystem, MemoryFiles, Recorder};
+use crate::files::{FileSystem, MemoryFiles};
 use crate::preprocess::Preprocessor;
 use crate::source::SourceMap;
 use crate::tree::Tree;
 
 /// What decides, beside the files, how a configuration reads.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// What `@ID` is compared with, and `${_INSTANCE}`: option `-i`, by default the first label
     /// of the host's name.
@@ -29,8 +27,6 @@ pub struct Loaded {
     pub tree: Tree,
     /// Where it says it.
     pub sources: SourceMap,
-    /// Everything that was read, to load the same text again.
-    pub bundle: Bundle,
     /// What is wrong with it so far: files, preprocessor, braces, quotes.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -39,16 +35,10 @@ pub struct Loaded {
 /// file among it; the tree holds what could be read.
 #[must_use]
 pub fn load(files: &dyn FileSystem, path: &Path, options: &Options) -> Loaded {
-    let recorder = Recorder::new(files, path, options);
-    let (tree, sources, diagnostics) = read(&recorder, path, options);
-    Loaded { tree, sources, bundle: recorder.into_bundle(), diagnostics }
-}
-
-/// Loads what was recorded, without looking at the file system: the same tree, to the letter.
-#[must_use]
-pub fn load_bundle(bundle: &Bundle) -> Loaded {
-    let (tree, sources, diagnostics) = read(bundle, &bundle.path, &bundle.options);
-    Loaded { tree, sources, bundle: bundle.clone(), diagnostics }
+    let mut source = Preprocessor::open(files, options, path);
+    let tree = crate::parser::parse(&mut source);
+    source.finish();
+    Loaded { tree, sources: source.sources, diagnostics: source.diagnostics }
 }
 
 /// Loads text that is in no file; includes find nothing.
@@ -56,15 +46,4 @@ pub fn load_bundle(bundle: &Bundle) -> Loaded {
 pub fn load_text(text: &str, options: &Options) -> Loaded {
     let path = Path::new("keepalived.conf");
     load(&MemoryFiles::new().with(path, text), path, options)
-}
-
-fn read(
-    files: &dyn FileSystem,
-    path: &Path,
-    options: &Options,
-) -> (Tree, SourceMap, Vec<Diagnostic>) {
-    let mut source = Preprocessor::open(files, options, path);
-    let tree = crate::parser::parse(&mut source);
-    source.finish();
-    (tree, source.sources, source.diagnostics)
 }

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Each role gets its [`Share`] only. The places of words stay behind with the text. Both ends are
-//! the same program, so the format needs no version: the head and each virtual server in postcard
-//! (no names, small numbers in one byte), each after its length.
+//! the same program, so the format needs no version: the number of virtual servers, then the head
+//! and each of them in postcard (no names, small numbers in one byte) after its length.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -53,6 +53,7 @@ impl std::error::Error for PassingError {}
 pub fn encode(model: &Model, share: Share, mut to: impl io::Write) -> io::Result<()> {
     let servers = if share == Share::Failover { &[][..] } else { &model.virtual_servers };
     let mut frame = Vec::new();
+    to.write_all(&length(servers.len())?)?;
     write_frame(&mut to, &mut frame, &Head::of(model, share))?;
     for server in servers {
         write_frame(&mut to, &mut frame, server)?;
@@ -69,13 +70,17 @@ fn write_frame(
     frame.clear();
     frame.extend([0; LENGTH]);
     *frame = postcard::to_extend(value, std::mem::take(frame)).map_err(io::Error::other)?;
-    let length = u32::try_from(frame.len() - LENGTH).map_err(io::Error::other)?;
-    frame[..LENGTH].copy_from_slice(&length.to_le_bytes());
+    let length = length(frame.len() - LENGTH)?;
+    frame[..LENGTH].copy_from_slice(&length);
     to.write_all(frame)
 }
 
-/// Bytes that say how long a frame is.
+/// Bytes that say how long a frame is, or how many there are.
 const LENGTH: usize = size_of::<u32>();
+
+fn length(length: usize) -> io::Result<[u8; LENGTH]> {
+    Ok(u32::try_from(length).map_err(io::Error::other)?.to_le_bytes())
+}
 
 /// The model that was encoded; what was not in the share is empty.
 ///
@@ -116,12 +121,18 @@ impl<'a> Passed<'a> {
     /// # Errors
     /// When the bytes are no encoded model.
     pub fn open(bytes: &'a [u8]) -> Result<Self, PassingError> {
-        let (head, mut rest) = frame(bytes).ok_or(CUT)?;
-        let mut virtual_servers = Vec::new();
-        while !rest.is_empty() {
+        let (count, rest) = bytes.split_first_chunk().ok_or(CUT)?;
+        let count = u32::from_le_bytes(*count) as usize;
+        let (head, mut rest) = frame(rest).ok_or(CUT)?;
+        // A false count must not ask for much memory.
+        let mut virtual_servers = Vec::with_capacity(count.min(rest.len() / LENGTH));
+        for _ in 0..count {
             let (server, after) = frame(rest).ok_or(CUT)?;
             virtual_servers.push(EncodedServer(server));
             rest = after;
+        }
+        if !rest.is_empty() {
+            return Err(PassingError(postcard::Error::DeserializeBadEncoding));
         }
         Ok(Self { head: EncodedHead(head), virtual_servers })
     }

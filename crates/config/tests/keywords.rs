@@ -1,5 +1,7 @@
 //! The table of keywords: everything in it is read, checked and documented.
 
+mod common;
+
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -14,6 +16,7 @@ fn read(text: &str) -> Lowered {
     let loaded = load_text(text, &Options::default());
     let mut lowered = lower(&loaded.tree, &BuiltinNames);
     lowered.diagnostics.extend(loaded.diagnostics);
+    common::assert_passes(&lowered.model);
     lowered
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use config::files::{FileSystem, MemoryFiles};
 use config::tree::Item;
-use config::{Loaded, Options, load, load_bundle, load_text};
+use config::{Loaded, Options, load, load_text};
 
 fn options() -> Options {
     Options { config_id: "host".to_owned(), ..Options::default() }
@@ -205,10 +205,6 @@ fn includes() {
     let loaded = load(&files, Path::new("/e/main"), &options());
     assert_eq!(flat(&loaded.tree.items), "a /e; one /e/sub; block {one /e/sub; two}; b; end");
     assert_eq!(findings(&loaded), ["include-missing {b,c}.conf"]);
-    // What was read can be read again without the files.
-    let again = load_bundle(&loaded.bundle);
-    assert_eq!(again.tree, loaded.tree);
-    assert_eq!(again.diagnostics, loaded.diagnostics);
     let (id, _) = loaded.sources.files().nth(2).unwrap();
     let span = config::source::Span::new(id, 0, 3);
     let trail: Vec<_> = loaded.sources.includes(span).map(|s| loaded.sources.text(s)).collect();

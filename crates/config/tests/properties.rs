@@ -1,10 +1,12 @@
 //! Whatever the text, loading ends, never panics, and what is written out reads the same.
 
+mod common;
+
 use config::lower::{BuiltinNames, lower};
 use config::pair::{self, Node};
 use config::render::{Style, json, text};
 use config::tree::Item;
-use config::{Loaded, Options, checks, load_bundle, load_text};
+use config::{Loaded, Options, checks, load_text};
 use proptest::prelude::*;
 
 /// Pieces that mean something to the language, so that chance meets its corners.
@@ -137,7 +139,7 @@ proptest! {
             prop_assert!(shown.contains(diagnostic.code.id()));
         }
         prop_assert!(json(&loaded.diagnostics, &loaded.sources).ends_with("]\n"));
-        let again = load_bundle(&loaded.bundle);
+        let again = load(&input);
         prop_assert_eq!(&again.tree, &loaded.tree);
         prop_assert_eq!(&again.diagnostics, &loaded.diagnostics);
     }
@@ -180,6 +182,7 @@ proptest! {
             })
             .collect();
         for (loaded, lowered) in &nodes {
+            common::assert_passes(&lowered.model);
             let sources = &loaded.sources;
             let found = checks::check(&loaded.tree, &lowered.model, sources, &checks::Elsewhere);
             for diagnostic in found.iter().chain(&lowered.diagnostics) {

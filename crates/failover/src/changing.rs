@@ -15,8 +15,6 @@ use crate::pacing::Lane;
 use crate::plan;
 use crate::role::Role;
 
-/// The largest configuration that is taken over, in bytes.
-const MAX_BUNDLE: u64 = 1 << 30;
 /// Adverts, of all routers together, after which authenticated routers are kept. The engine asks
 /// for no more than 65,000 of one router.
 const KEEP_EVERY: u32 = 4096;
@@ -41,9 +39,7 @@ impl Role {
 
     fn take_over(&mut self, generation: u64, file: Option<File>) -> Result<(), String> {
         let file = file.ok_or("no configuration came with the order")?;
-        let bytes = sys::memfd::read_all(&file, MAX_BUNDLE).map_err(|e| e.to_string())?;
-        let bundle: config::Bundle = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
-        let model = crate::load::model(&bundle)?;
+        let model = crate::load::model(&file)?;
         let mut notices = Vec::new();
         self.devices.create(&model, &mut self.kernel, &mut notices);
         self.kernel.clear_virtual();
@@ -98,7 +94,6 @@ impl Role {
         self.set_up_mail();
         self.sync_daemons.configure(&self.model);
         self.follow_sync_daemon();
-        self.launch.bundle = bundle;
         self.launch.generation = generation;
         self.config_time = crate::records::timestamp(now);
         self.reload_refused = None;

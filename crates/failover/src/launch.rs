@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 pub use status::control::{LogOptions, fd};
 
-/// Everything the failover role needs to know. To release means: take our addresses out of the
+/// What the failover role needs to know besides the configuration. To release means: take our addresses out of the
 /// kernel, say goodbye, and exit.
-pub type Launch = status::control::Launch<Options, config::Bundle>;
+pub type Launch = status::control::Launch<Options>;
 
 /// The command line's wishes, as far as the failover role acts on them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -35,7 +35,7 @@ mod interfaces;
 mod kernel;
 mod kernel_form;
 pub mod launch;
-pub mod load;
+mod load;
 mod mail;
 mod pacing;
 mod plan;

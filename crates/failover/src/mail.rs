@@ -144,7 +144,7 @@ mod tests {
         let global =
             "global_defs {\n smtp_server 192.0.2.25\n notification_email {\n a@b.example\n }\n";
         let loaded = config::load_text(&format!("{global}{text}"), &config::Options::default());
-        crate::load::model(&loaded.bundle).unwrap()
+        config::lower::lower(&loaded.tree, &config::lower::BuiltinNames).model
     }
 
     fn instance(name: &str, vrid: u8, more: &str) -> String {

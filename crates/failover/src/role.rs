@@ -6,6 +6,7 @@
 //! the engine says in four strokes: adverts, kernel changes, announcements, the rest.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io;
 use std::time::Duration;
 
@@ -146,8 +147,13 @@ impl Role {
     ///
     /// # Errors
     /// When the configuration or the kernel does not allow the role to work at all.
-    pub fn new(launch: Launch, channel: Channel, store: std::fs::File) -> Result<Self, StartError> {
-        let model = crate::load::model(&launch.bundle).map_err(StartError::Configuration)?;
+    pub fn new(
+        launch: Launch,
+        configuration: File,
+        channel: Channel,
+        store: File,
+    ) -> Result<Self, StartError> {
+        let model = crate::load::model(&configuration).map_err(StartError::Configuration)?;
         crate::tuning::drop_capabilities();
         let (store, saved) = Store::open(store);
         // Exporters and scripts send signals to this process too.

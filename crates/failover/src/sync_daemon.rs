@@ -137,8 +137,7 @@ fn settings(model: &Model) -> Option<Settings> {
 
 /// Whether the balancer runs the daemons according to this configuration.
 fn belongs_to_the_balancer(model: &Model) -> bool {
-    let untied = model.global.vrrp.lvs_sync_daemon.as_ref().is_some_and(|it| it.instance.is_none());
-    untied && !model.virtual_servers.is_empty()
+    model.global.vrrp.lvs_sync_daemon.as_ref().is_some_and(|it| it.instance.is_none())
 }
 
 fn start_thread() -> Option<Thread> {

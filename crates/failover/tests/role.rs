@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use config::{Bundle, Options as LoadOptions};
+use config::lower::{BuiltinNames, lower};
+use config::passing::{Share, encode};
 use libtest_mimic::{Arguments, Trial};
 use netlink::{AddressFilter, Kernel as _, Monitor, MonitorEvent, Netlink};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -78,9 +79,11 @@ fn be_the_role(directory: &Path) -> ExitCode {
     let launch: Launch =
         serde_json::from_reader(File::open(directory.join("launch")).unwrap()).unwrap();
     let store = OpenOptions::new().read(true).write(true).open(directory.join("store")).unwrap();
+    let configuration = std::fs::read(directory.join("configuration")).unwrap();
+    let configuration = sys::memfd::sealed("configuration", &configuration).unwrap();
     let channel = Channel::from_fd(std::io::stdin().as_fd().try_clone_to_owned().unwrap()).unwrap();
     // SIGKILL of the tests' process must not leave roles behind: the channel's end tells them.
-    Role::new(launch, channel, store).unwrap().run().unwrap();
+    Role::new(launch, configuration, channel, store).unwrap().run().unwrap();
     ExitCode::SUCCESS
 }
 
@@ -102,8 +105,13 @@ fn cable() {
     sys::sysctl::swap("net/ipv4/conf/all/rp_filter", "0").unwrap();
 }
 
-fn bundle(text: &str) -> Bundle {
-    config::load_text(text, &LoadOptions::default()).bundle
+/// A configuration as the supervisor passes it on.
+fn passed(text: &str) -> Vec<u8> {
+    let loaded = config::load_text(text, &config::Options::default());
+    let model = lower(&loaded.tree, &BuiltinNames).model;
+    let mut bytes = Vec::new();
+    encode(&model, Share::Failover, &mut bytes).unwrap();
+    bytes
 }
 
 fn instance(name: &str, vrid: u8, vips: &str) -> String {
@@ -214,8 +222,9 @@ fn launch(directory: &Path, text: &str, restarts: u32, release: bool) -> (Child,
         restarts,
         release,
         options: Options { dump_dir: PathBuf::from(directory), ..Options::default() },
-        bundle: bundle(text),
+        config_file: "keepalived.conf".into(),
     };
+    std::fs::write(directory.join("configuration"), passed(text)).unwrap();
     serde_json::to_writer(File::create(directory.join("launch")).unwrap(), &launch).unwrap();
     let (ours, theirs) = Channel::pair().unwrap();
     let role = Command::new(std::env::current_exe().unwrap())
@@ -322,7 +331,7 @@ fn a_reload_touches_what_changed_only() {
     node.await_address("198.51.100.101", true);
     let next = instance("Renamed", 51, "198.51.100.100/24\n198.51.100.102/24")
         + &instance("B", 52, "198.51.100.200/24");
-    let file = sys::memfd::sealed("next", &serde_json::to_vec(&bundle(&next)).unwrap()).unwrap();
+    let file = sys::memfd::sealed("next", &passed(&next)).unwrap();
     node.order(&ToRole::Reload { generation: 2 }, &[file.as_fd()]);
     node.await_word(&FromRole::Reloaded { generation: 2 });
     assert!(node.has("198.51.100.102"));
@@ -331,11 +340,8 @@ fn a_reload_touches_what_changed_only() {
     assert!(!node.was_removed("198.51.100.100"));
     assert_eq!(ear.resignations(), 0);
     // One that is no longer configured resigns.
-    let file = sys::memfd::sealed(
-        "last",
-        &serde_json::to_vec(&bundle(&instance("B", 52, "198.51.100.200/24"))).unwrap(),
-    )
-    .unwrap();
+    let file =
+        sys::memfd::sealed("last", &passed(&instance("B", 52, "198.51.100.200/24"))).unwrap();
     node.order(&ToRole::Reload { generation: 3 }, &[file.as_fd()]);
     node.await_word(&FromRole::Reloaded { generation: 3 });
     node.await_address("198.51.100.100", false);
@@ -463,7 +469,7 @@ fn alerts_are_mailed_to_the_last() {
         node.await_address(vip, true);
     }
     let next = text(&[a, quiet]);
-    let file = sys::memfd::sealed("next", &serde_json::to_vec(&bundle(&next)).unwrap()).unwrap();
+    let file = sys::memfd::sealed("next", &passed(&next)).unwrap();
     node.order(&ToRole::Reload { generation: 2 }, &[file.as_fd()]);
     node.await_word(&FromRole::Reloaded { generation: 2 });
     node.order(&ToRole::Stop, &[]);

@@ -6,17 +6,15 @@ use std::path::{Path, PathBuf};
 
 use config::checks::{Elsewhere, Environment};
 use config::diagnostic::{Class, Code, Diagnostic, Severity};
-use config::files::{FileSystem as _, RealFiles};
 use config::keywords::{self, Keyword, Standing};
 use config::pair::{self, Paired};
 use config::render::{self, Style};
 use config::{Loaded, verdict};
-use failover::load::MachineNames;
 
 use crate::cli::keepalived::{DEFAULT_CONFIG, Options};
 use crate::cli::standfast::{Color, Format};
-use crate::machine::ThisMachine;
-use crate::reading;
+use crate::machine::{MachineNames, ThisMachine};
+use crate::reading::{self, Opened};
 
 /// What `standfast check` is asked.
 pub(crate) struct Request {
@@ -39,6 +37,7 @@ const UNREADABLE: u8 = 6;
 
 /// A file that was checked.
 pub(crate) struct Checked {
+    path: PathBuf,
     pub(crate) loaded: Loaded,
     pub(crate) model: config::model::Model,
     pub(crate) findings: Vec<Diagnostic>,
@@ -58,16 +57,19 @@ pub(crate) fn run(request: &Request) -> u8 {
     let default = [PathBuf::from(DEFAULT_CONFIG)];
     let files = if request.files.is_empty() { &default[..] } else { &request.files };
     for path in files {
-        if let Err(error) = RealFiles.read(path) {
-            eprintln!("{}: {error}", path.display());
-            unreadable = true;
-            continue;
-        }
+        let opened = match Opened::new(path) {
+            Ok(opened) => opened,
+            Err(error) => {
+                eprintln!("{}: {error}", path.display());
+                unreadable = true;
+                continue;
+            }
+        };
         let options = reading::load_options(request.config_id.as_deref(), false);
         // The files of several nodes cannot all belong to this machine.
         let environment: &dyn Environment =
             if request.elsewhere || request.pair { &Elsewhere } else { &ThisMachine::default() };
-        checked.push(check(path, &options, environment));
+        checked.push(check(&opened, &options, environment));
     }
     let compared = (request.pair && !unreadable).then(|| compare(&checked));
     let colour = match request.color {
@@ -93,8 +95,8 @@ pub(crate) fn run(request: &Request) -> u8 {
 }
 
 /// Reads and checks one file.
-fn check(path: &Path, options: &config::Options, environment: &dyn Environment) -> Checked {
-    let loaded = config::load(&RealFiles, path, options);
+fn check(file: &Opened, options: &config::Options, environment: &dyn Environment) -> Checked {
+    let loaded = file.load(options);
     let lowered = config::lower::lower(&loaded.tree, &MachineNames::load());
     let mut findings = loaded.diagnostics.clone();
     findings.extend(lowered.diagnostics);
@@ -105,7 +107,7 @@ fn check(path: &Path, options: &config::Options, environment: &dyn Environment) 
         environment,
     ));
     render::sort(&mut findings, &loaded.sources);
-    Checked { loaded, model: lowered.model, findings }
+    Checked { path: file.path().to_owned(), loaded, model: lowered.model, findings }
 }
 
 fn text(checked: &[Checked], compared: Option<&Paired>, style: Style) -> String {
@@ -123,7 +125,7 @@ fn text(checked: &[Checked], compared: Option<&Paired>, style: Style) -> String 
         }
     }
     for file in checked {
-        let path = file.loaded.bundle.path.display();
+        let path = file.path.display();
         // Writing to a String cannot fail.
         let _ = writeln!(out, "{path}: {}", render::summary(&file.findings));
     }
@@ -261,10 +263,13 @@ pub(crate) fn config_test(options: &Options, log: Option<&Path>) -> u8 {
     if !options.unexpected.is_empty() {
         let _ = writeln!(out, "Unexpected argument(s): {}", options.unexpected.join(" "));
     }
-    if let Err(error) = RealFiles.read(&options.config) {
-        let _ = writeln!(out, "Unable to read {}: {error}", options.config.display());
-        return verdict::SECURITY_OR_FILE;
-    }
+    let opened = match Opened::new(&options.config) {
+        Ok(opened) => opened,
+        Err(error) => {
+            let _ = writeln!(out, "Unable to read {}: {error}", options.config.display());
+            return verdict::SECURITY_OR_FILE;
+        }
+    };
     if let Some(name) = &options.namespace
         && let Err(error) = sys::netns::enter(name)
     {
@@ -272,7 +277,7 @@ pub(crate) fn config_test(options: &Options, log: Option<&Path>) -> u8 {
         return verdict::CANNOT_RUN;
     }
     let load = reading::load_options(options.config_id.as_deref(), options.all_includes);
-    let checked = check(&options.config, &load, &ThisMachine::default());
+    let checked = check(&opened, &load, &ThisMachine::default());
     for finding in checked.findings.iter().filter(|f| f.class != Class::Unnoticed) {
         let _ = writeln!(out, "{}", reading::line(finding, &checked.loaded.sources));
     }

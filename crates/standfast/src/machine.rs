@@ -1,4 +1,5 @@
-//! This machine, as the checks of a configuration see it: its interfaces, users and scripts.
+//! This machine, as a configuration sees it: the names that it gives to numbers, and for the checks
+//! its interfaces, users and scripts.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -7,8 +8,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use config::checks::{Environment, Interface, Script, ScriptFinding, ScriptProblem};
+use config::lower::{NameKind, NameTables};
 use config::model::checker::Regex;
 use config::model::{Command, Global, Network, ScriptUser};
+use netlink::names::{Kind, Names};
 use netlink::{ADDRESS_PROTO, AddressFilter, Kernel as _, Netlink};
 use notify::security::{self, Finding, Policy, RealSystem, UserName};
 
@@ -25,6 +28,40 @@ pub(crate) fn script_policy(global: &Global) -> Policy {
 /// A `USER [GROUP]` for [`security::resolve`].
 pub(crate) fn user_name(user: &ScriptUser) -> UserName {
     UserName { user: Some(user.user.clone()), group: user.group.clone() }
+}
+
+/// Names that the administrator of this machine has given to routing tables, protocols and the like
+/// (`rt_tables` and its kind), from the directories of iproute2.
+#[derive(Debug)]
+pub(crate) struct MachineNames(Names);
+
+/// Where iproute2 keeps its tables; later ones win.
+const DIRECTORIES: [&str; 3] = ["/usr/lib/iproute2", "/usr/share/iproute2", "/etc/iproute2"];
+
+impl MachineNames {
+    /// Reads the tables. What cannot be read is left out.
+    pub(crate) fn load() -> Self {
+        let (names, problems) = Names::load(&DIRECTORIES);
+        for problem in problems {
+            log::debug!("{problem:?}");
+        }
+        Self(names)
+    }
+}
+
+impl NameTables for MachineNames {
+    fn lookup(&self, kind: NameKind, name: &str) -> Option<u32> {
+        let kind = match kind {
+            NameKind::Table => Kind::Table,
+            NameKind::Protocol => Kind::Protocol,
+            NameKind::Scope => Kind::Scope,
+            NameKind::TypeOfService => Kind::DsField,
+            NameKind::Realm => Kind::Realm,
+            NameKind::Group => Kind::Group,
+            NameKind::IpProtocol => return None,
+        };
+        self.0.number(kind, name)
+    }
 }
 
 /// The running machine. Interfaces are read when they are first asked for.

@@ -1,17 +1,19 @@
 //! Reading a configuration for the daemon: text, model, findings, and whether it can be run.
 
+use std::cell::Cell;
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use config::diagnostic::{Class, Code, Diagnostic, Language, Severity};
 use config::files::{FileSystem, ReadError, RealFiles};
 use config::lower::NotActedOn;
 use config::model::Model;
 use config::source::SourceMap;
-use config::{Bundle, Options as LoadOptions};
-use failover::load::MachineNames;
+use config::tree::Tree;
+use config::{Loaded, Options as LoadOptions};
 
 use crate::cli::keepalived::Options;
+use crate::machine::MachineNames;
 
 /// A configuration as it was read.
 pub(crate) struct Read {
@@ -19,11 +21,7 @@ pub(crate) struct Read {
     pub(crate) sources: SourceMap,
     pub(crate) findings: Vec<Diagnostic>,
     pub(crate) not_acted_on: Vec<NotActedOn>,
-    pub(crate) bundle: Bundle,
-    /// There is no word in it.
-    pub(crate) is_empty: bool,
-    /// Virtual routers that are in the text and too incomplete for the model.
-    unusable: Vec<String>,
+    tree: Tree,
 }
 
 impl Read {
@@ -35,10 +33,21 @@ impl Read {
                 || finding.code == Code::Language(Language::DuplicateVrid)
         };
         let finding = self.findings.iter().find(stops).map(|finding| line(finding, &self.sources));
-        finding.or_else(|| {
-            let name = self.unusable.first()?;
-            Some(format!("vrrp_instance {name} cannot be used"))
-        })
+        finding.or_else(|| Some(format!("vrrp_instance {} cannot be used", self.unusable()?)))
+    }
+
+    /// A virtual router that is in the text and too incomplete for the model.
+    fn unusable(&self) -> Option<&str> {
+        let names: HashSet<&str> = self.model.vrrp.iter().map(|i| i.name.text.as_str()).collect();
+        let written =
+            self.tree.items.iter().filter(|item| item.keyword.as_str() == "vrrp_instance");
+        // One without a name is reported and left out, and the others run.
+        written.filter_map(|item| Some(item.arg(0)?.as_str())).find(|name| !names.contains(name))
+    }
+
+    /// Whether there is no word in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tree.items.is_empty()
     }
 
     /// Whether a file is missing that an include insists on: Keepalived has a status for that.
@@ -70,46 +79,81 @@ pub(crate) fn load_options(config_id: Option<&str>, all_checks: bool) -> LoadOpt
     }
 }
 
+/// The running system's files, of which the main one has been read already: whether that is
+/// possible decides more than what it says.
+pub(crate) struct Opened {
+    path: PathBuf,
+    main: Cell<Option<Vec<u8>>>,
+}
+
+impl Opened {
+    /// Reads the main file.
+    pub(crate) fn new(path: &Path) -> Result<Self, ReadError> {
+        let main = Cell::new(Some(RealFiles.read(path)?));
+        Ok(Self { path: path.to_owned(), main })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Loads the configuration.
+    pub(crate) fn load(&self, options: &LoadOptions) -> Loaded {
+        config::load(self, &self.path, options)
+    }
+}
+
+impl FileSystem for Opened {
+    fn read(&self, path: &Path) -> Result<Vec<u8>, ReadError> {
+        if path == self.path
+            && let Some(bytes) = self.main.take()
+        {
+            return Ok(bytes);
+        }
+        RealFiles.read(path)
+    }
+
+    fn glob(&self, pattern: &str) -> Vec<PathBuf> {
+        RealFiles.glob(pattern)
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        RealFiles.variable(name)
+    }
+
+    fn current_dir(&self) -> PathBuf {
+        RealFiles.current_dir()
+    }
+}
+
 /// Reads a configuration.
 ///
 /// # Errors
 /// A sentence, if the main file cannot be read.
 pub(crate) fn read(path: &Path, options: &Options) -> Result<Read, String> {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    RealFiles.read(&absolute).map_err(|error: ReadError| {
+    let opened = Opened::new(&absolute).map_err(|error| {
         format!("Unable to read configuration file {}: {error}", path.display())
     })?;
     let mut load = load_options(options.config_id.as_deref(), options.all_includes);
-    let mut loaded = config::load(&RealFiles, &absolute, &load);
-    let mut lowered = config::lower::lower(&loaded.tree, &MachineNames::load());
+    let names = MachineNames::load();
+    let mut loaded = opened.load(&load);
+    let mut lowered = config::lower::lower(&loaded.tree, &names);
     if let Some(seed) = lowered.model.global.random_seed.map(u64::from) {
         // Now that it is known where chance starts from, once more.
         load.seed = seed;
-        loaded = config::load(&RealFiles, &absolute, &load);
-        lowered = config::lower::lower(&loaded.tree, &MachineNames::load());
+        loaded = opened.load(&load);
+        lowered = config::lower::lower(&loaded.tree, &names);
     }
-    let names: HashSet<&str> = lowered.model.vrrp.iter().map(|i| i.name.text.as_str()).collect();
-    let unusable = loaded
-        .tree
-        .items
-        .iter()
-        .filter(|item| item.keyword.as_str() == "vrrp_instance")
-        // One without a name is reported and left out, and the others run.
-        .filter_map(|item| Some(item.arg(0)?.as_str()))
-        .filter(|name| !names.contains(name))
-        .map(str::to_owned)
-        .collect();
     let mut findings = loaded.diagnostics;
     findings.extend(lowered.diagnostics);
     config::render::sort(&mut findings, &loaded.sources);
     Ok(Read {
-        is_empty: loaded.tree.items.is_empty(),
-        unusable,
         model: lowered.model,
         sources: loaded.sources,
         findings,
         not_acted_on: lowered.not_acted_on,
-        bundle: loaded.bundle,
+        tree: loaded.tree,
     })
 }
 

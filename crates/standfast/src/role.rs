@@ -9,14 +9,15 @@ use sys::channel::Channel;
 use crate::supervisor::exit;
 use crate::supervisor::kind::Kind;
 
-/// The largest launch message, in bytes: the configuration's text is in it.
-const MAX_LAUNCH: u64 = 1 << 30;
+/// The largest launch message, in bytes.
+const MAX_LAUNCH: u64 = 1 << 20;
 
-/// What a role inherits: the channel to the supervisor, the state store, and the launch message,
-/// which is a type of the role's own.
+/// What a role inherits: the channel to the supervisor, the state store, its share of the
+/// configuration, and the launch message, which is a type of the role's own.
 struct Inherited<L> {
     channel: Channel,
     store: File,
+    configuration: File,
     launch: L,
 }
 
@@ -26,7 +27,7 @@ pub(crate) fn run(kind: Kind) -> u8 {
         Kind::Failover => perform(
             kind,
             |launch: &failover::Launch| (&launch.options.log, launch.options.detail),
-            |it| match failover::Role::new(it.launch, it.channel, it.store) {
+            |it| match failover::Role::new(it.launch, it.configuration, it.channel, it.store) {
                 Ok(role) => role.run().map(drop).map_err(|error| error.to_string()),
                 Err(error) => Err(error.to_string()),
             },
@@ -34,7 +35,7 @@ pub(crate) fn run(kind: Kind) -> u8 {
         Kind::Balancer => perform(
             kind,
             |launch: &balancer::Launch| (&launch.options.log, launch.options.detail),
-            |it| match balancer::Role::new(it.launch, it.channel, it.store) {
+            |it| match balancer::Role::new(it.launch, it.configuration, it.channel, it.store) {
                 Ok(role) => role.run().map(drop).map_err(|error| error.to_string()),
                 Err(error) => Err(error.to_string()),
             },
@@ -84,5 +85,6 @@ fn inherited<L: DeserializeOwned>() -> std::io::Result<Inherited<L>> {
     let launch = File::from(sys::inherited::take(fd::LAUNCH)?);
     let bytes = sys::memfd::read_all(&launch, MAX_LAUNCH)?;
     let launch = serde_json::from_slice(&bytes).map_err(std::io::Error::other)?;
-    Ok(Inherited { channel, store, launch })
+    let configuration = File::from(sys::inherited::take(fd::MODEL)?);
+    Ok(Inherited { channel, store, configuration, launch })
 }

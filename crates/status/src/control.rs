@@ -1,6 +1,6 @@
 //! What the supervisor hands to a role when it starts one, and what they say to each other over
 //! the channel that the role inherits. One JSON value a message; `Reload` carries the file
-//! descriptor of the new configuration.
+//! descriptor of the new configuration, in the form of [`fd::MODEL`].
 
 use std::path::PathBuf;
 
@@ -14,24 +14,25 @@ pub mod fd {
     pub const STORE: i32 = 4;
     /// A memfd with the [`Launch`](super::Launch) as JSON.
     pub const LAUNCH: i32 = 5;
+    /// A sealed memfd with the role's share of the configuration (`passing` of the `config` crate).
+    pub const MODEL: i32 = 6;
     /// One past the last of them.
-    pub const END: i32 = 6;
+    pub const END: i32 = 7;
 }
 
-/// Everything a role needs to know: the role's kind of options, and the configuration's text as it
-/// was checked (the bundle of the `config` crate).
+/// What a role needs to know besides the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Launch<Options, Bundle> {
-    /// Number of the configuration in `bundle`.
+pub struct Launch<Options> {
+    /// Number of the configuration that comes with it.
     pub generation: u64,
     /// How often this role was started again after a crash.
     pub restarts: u32,
     /// Only clean up: take what is ours out of the kernel and exit.
     pub release: bool,
+    /// The file that the configuration was read from, to be named to people.
+    pub config_file: PathBuf,
     /// The command line's wishes.
     pub options: Options,
-    /// The configuration's text as it was checked.
-    pub bundle: Bundle,
 }
 
 /// Where log lines go.
@@ -67,7 +68,7 @@ pub enum Dump {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "do")]
 pub enum ToRole {
-    /// Take over the configuration whose bundle comes with this message as a descriptor.
+    /// Take over the configuration that comes with this message as a descriptor.
     Reload {
         /// The number of this configuration: 1 at the start, one more for each accepted reload.
         generation: u64,

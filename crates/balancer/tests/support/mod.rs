@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use config::{Bundle, Options as LoadOptions};
 use netlink::KernelError;
 use netlink::ipvs::{
     DestinationState, FakeIpvs, IpvsKernel, Request, ServiceKey, ServiceState, SyncDaemon, Timeouts,
@@ -101,8 +100,9 @@ impl Scene {
                 keep_services: self.keep_services,
                 ..Options::default()
             },
-            bundle: bundle(&self.text),
+            config_file: "keepalived.conf".into(),
         };
+        let configuration = passed(&self.text);
         let (kernel, there) = (self.kernel.clone(), Arc::clone(&self.ipvs));
         let opener: Opener = Arc::new(move |_| match there.load(Ordering::SeqCst) {
             true => Ok(Box::new(kernel.clone()) as BoxedIpvs),
@@ -114,7 +114,7 @@ impl Scene {
         let names = self.names;
         let thread = std::thread::spawn(move || {
             let ground = Ground { ipvs: Some(opener), names: names.map(|names| names()) };
-            Role::on(ground, launch, theirs, store).unwrap().run().unwrap()
+            Role::on(ground, launch, configuration, theirs, store).unwrap().run().unwrap()
         });
         let stage = Stage {
             kernel: self.kernel,
@@ -139,8 +139,12 @@ pub(crate) struct Stage {
     thread: Option<JoinHandle<Ended>>,
 }
 
-pub(crate) fn bundle(text: &str) -> Bundle {
-    config::load_text(text, &LoadOptions::default()).bundle
+/// A configuration as the supervisor passes it on.
+pub(crate) fn passed(text: &str) -> File {
+    let loaded = config::load_text(text, &config::Options::default());
+    let model = config::lower::lower(&loaded.tree, &config::lower::BuiltinNames).model;
+    let share = config::passing::Share::Balancer;
+    sys::memfd::sealed_by("test", |to| config::passing::encode(&model, share, to)).unwrap()
 }
 
 /// Waits until something is so.
@@ -179,9 +183,7 @@ impl Stage {
     }
 
     pub(crate) fn reload(&self, text: &str, generation: u64) {
-        let bytes = serde_json::to_vec(&bundle(text)).unwrap();
-        let file = sys::memfd::sealed("test", &bytes).unwrap();
-        self.order(&ToRole::Reload { generation }, Some(&file));
+        self.order(&ToRole::Reload { generation }, Some(&passed(text)));
         self.await_word(&FromRole::Reloaded { generation });
     }
 

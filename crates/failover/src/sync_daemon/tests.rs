@@ -43,7 +43,7 @@ impl Shared {
 
 fn model(text: &str) -> Model {
     let loaded = config::load_text(text, &config::Options::default());
-    crate::load::model(&loaded.bundle).unwrap()
+    config::lower::lower(&loaded.tree, &config::lower::BuiltinNames).model
 }
 
 const INSTANCE: &str = "vrrp_instance VI_1 {\n interface eth0\n virtual_router_id 51\n \
@@ -80,12 +80,9 @@ fn the_id_is_the_instance_s_unless_it_is_given() {
 fn what_is_not_tied_to_an_instance_is_the_balancer_s() {
     let untied = model(&global("eth0 id 5"));
     assert_eq!(settings(&untied), None);
-    assert!(!belongs_to_the_balancer(&untied), "nobody balances");
-    let server = "virtual_server 198.51.100.9 80 {\n protocol TCP\n \
-                  real_server 198.51.100.11 80 {\n }\n}\n";
-    let both = model(&format!("{}{server}", global("eth0 id 5")));
-    assert!(belongs_to_the_balancer(&both));
-    assert!(!belongs_to_the_balancer(&model(&format!("{}{server}", global("eth0 VI_1")))));
+    // Which runs for them alone, without any virtual server.
+    assert!(belongs_to_the_balancer(&untied));
+    assert!(!belongs_to_the_balancer(&model(&global("eth0 VI_1"))));
     assert_eq!(settings(&model(INSTANCE)), None);
 }
 

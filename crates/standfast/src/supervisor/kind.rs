@@ -1,5 +1,6 @@
 //! What distinguishes the roles from each other, as far as the supervisor sees it.
 
+use config::passing::Share;
 use sys::event_loop::Token;
 
 /// A role.
@@ -61,6 +62,14 @@ impl Kind {
     /// alive. The balancer never takes the addresses of the failover role along.
     pub(super) const fn is_essential(self) -> bool {
         matches!(self, Self::Failover)
+    }
+
+    /// What of a configuration it gets.
+    pub(super) const fn share(self) -> Share {
+        match self {
+            Self::Failover => Share::Failover,
+            Self::Balancer => Share::Balancer,
+        }
     }
 
     /// The token by which the event loop tells of this sign.

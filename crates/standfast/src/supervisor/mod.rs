@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!   signals ──────────────┐                 ┌──channel──► a role (the same program, started again)
-//!   roles' messages ──────┼─► Supervisor ───┤  memfd: launch (options and the configuration's text)
+//!   roles' messages ──────┼─► Supervisor ───┤  memfds: launch (options), its share of the model
 //!   roles' ends (pidfds) ─┘                 └─ memfd: state store, kept over the role's lives
 //! ```
 //!
@@ -30,7 +30,6 @@ mod startup;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use config::Bundle;
 use status::control::{Dump, LogOptions, ToRole};
 use sys::clock::Clock;
 use sys::daemon::Starting;
@@ -73,7 +72,6 @@ pub(crate) struct Supervisor {
     options: Options,
     settings: Settings,
     paths: Paths,
-    bundle: Bundle,
     /// What is wrong with it and was let pass at the start: a reload may have the same mistakes.
     known_errors: HashSet<String>,
     generation: u64,
@@ -126,10 +124,10 @@ pub(crate) fn run(mut options: Options) -> u8 {
     }
     start_logging(&options, "Keepalived");
     announce(&options);
-    let code = match Supervisor::new(options, read) {
+    let code = match Supervisor::new(options, &read) {
         Ok(mut supervisor) => {
             supervisor.starting = starting;
-            supervisor.run()
+            supervisor.run(read)
         }
         Err(code) => {
             if let Some(starting) = starting {
@@ -199,8 +197,8 @@ fn log_options(options: &Options) -> LogOptions {
 impl Supervisor {
     /// Prepares everything up to the start of the role. What is wrong has been logged when this
     /// returns an exit status.
-    fn new(options: Options, read: Read) -> Result<Self, u8> {
-        reading::log_findings(&read);
+    fn new(options: Options, read: &Read) -> Result<Self, u8> {
+        reading::log_findings(read);
         if let Some(reason) = read.refusal() {
             let told = |finding| reading::line(finding, &read.sources) == reason;
             if !read.findings.iter().any(told) {
@@ -213,7 +211,7 @@ impl Supervisor {
         for notice in &settings.notices {
             log::error!("{notice}");
         }
-        for text in reading::not_acted_on(&read) {
+        for text in reading::not_acted_on(read) {
             log::warn!("{text}");
         }
         let namespace = options.namespace.clone().or_else(|| settings.namespace.clone());
@@ -265,15 +263,14 @@ impl Supervisor {
             sys::netns::enter(name)
                 .map_err(|error| fatal(&format!("network namespace {name}"), &error))?;
         }
-        let role = |kind| Role::new(kind).map_err(|e| fatal("state store", &e));
+        let role = |kind| Role::new(kind, &read.model).map_err(|e| fatal("descriptors for the roles", &e));
         let roles = [role(Kind::Failover)?, role(Kind::Balancer)?];
         let ready_at = events.now() + BALANCER_READY.as_nanos() as u64;
         let mut supervisor = Self {
             options,
             settings,
             paths,
-            known_errors: reload::errors(&read).collect(),
-            bundle: read.bundle,
+            known_errors: reload::errors(read, reload::missing_interfaces(&read.model)),
             generation: 1,
             events,
             signals,
@@ -296,18 +293,22 @@ impl Supervisor {
         Ok(supervisor)
     }
 
-    fn run(mut self) -> u8 {
+    /// Runs until the end, after what was read.
+    fn run(mut self, read: Read) -> u8 {
         if self.roles.iter().all(|role| role.start_at.is_none()) {
             log::warn!(
                 "Warning - keepalived has no configuration to run: no vrrp_instance, nothing \
                  static and no virtual_server, or not wanted by the command line"
             );
         }
-        // The configuration's tree and model, which were needed to check it.
+        let mut started = self.start_due();
+        // The roles have what they need. To take tree and model apart lasts a while.
+        drop(read);
         sys::memory::give_back();
         let mut ready: Vec<Ready> = Vec::new();
         loop {
-            if self.start_due()
+            started |= self.start_due();
+            if std::mem::take(&mut started)
                 && self.reloading.is_none()
                 && std::mem::take(&mut self.reload_again)
             {

@@ -24,6 +24,8 @@ pub(super) struct Birth<'a> {
     pub(super) kind: Kind,
     /// The launch message.
     pub(super) launch: &'a [u8],
+    /// Its share of the configuration.
+    pub(super) configuration: &'a File,
     /// The state store.
     pub(super) store: &'a File,
     /// What `ps` calls it; `None`: like the supervisor.
@@ -58,6 +60,7 @@ impl Process {
             .descriptor(inherited, fd::CHANNEL)
             .descriptor(birth.store.try_clone()?.into(), fd::STORE)
             .descriptor(launch.into(), fd::LAUNCH)
+            .descriptor(birth.configuration.try_clone()?.into(), fd::MODEL)
             .spawn()
             .map_err(|error| io::Error::other(error.to_string()))?;
         let kind = birth.kind;

@@ -1,11 +1,11 @@
-//! Reload: the new text is read and checked here; only a good one reaches the role.
+//! Reload: the new text is read and checked here; only a good model reaches the roles.
 //!
 //! A file that cannot be read, is empty, cannot be run, or brings an error that the running one
 //! does not have, is refused: a slip in an editor must not take an address away. An error that was
 //! let pass at the start may stay, and so may words that are unknown.
 
-use std::fs::File;
-use std::io::Write as _;
+use std::collections::HashSet;
+use std::io::{self, Write as _};
 use std::time::{Duration, SystemTime};
 
 use config::checks::{Environment as _, Interface};
@@ -15,7 +15,7 @@ use status::control::ToRole;
 
 use super::Supervisor;
 use super::kind::Kind;
-use super::role::Role;
+use super::role::{self, Role};
 use super::settings::Settings;
 use crate::machine::ThisMachine;
 use crate::reading::{self, Read};
@@ -24,12 +24,12 @@ use crate::reading::{self, Read};
 const TAKEOVER: Duration = Duration::from_secs(30);
 
 /// What is wrong with a configuration on this machine, without the places.
-pub(super) fn errors(read: &Read) -> impl Iterator<Item = String> {
-    read.errors().map(|finding| finding.message.clone()).chain(missing_interfaces(&read.model))
+pub(super) fn errors(read: &Read, missing_interfaces: Vec<String>) -> HashSet<String> {
+    read.errors().map(|finding| finding.message.clone()).chain(missing_interfaces).collect()
 }
 
 /// An interface may appear later; one that is missing in a new text is more likely misspelt.
-fn missing_interfaces(model: &Model) -> Vec<String> {
+pub(super) fn missing_interfaces(model: &Model) -> Vec<String> {
     if model.global.dynamic_interfaces.is_some() {
         return Vec::new();
     }
@@ -64,7 +64,10 @@ impl Supervisor {
             Ok(read) => {
                 reading::log_findings(&read);
                 self.write_findings(&read);
-                self.objection(&read).or_else(|| self.accept(read))
+                let settings = Settings::of(&read.model);
+                let missing = missing_interfaces(&read.model);
+                self.objection(&read, &settings, &missing)
+                    .or_else(|| self.accept(&read, settings, missing))
             }
         };
         sys::memory::give_back();
@@ -96,25 +99,21 @@ impl Supervisor {
     }
 
     /// Why a configuration does not replace the running one, if it does not.
-    fn objection(&self, read: &Read) -> Option<String> {
+    fn objection(&self, read: &Read, new: &Settings, missing: &[String]) -> Option<String> {
         let path = self.options.config.display();
-        if read.is_empty && self.settings.failover {
+        if read.is_empty() && self.settings.failover {
             return Some(format!("{path} is empty"));
         }
         let new_error = |error: &&Diagnostic| !self.known_errors.contains(&error.message);
-        let missing = || {
-            let mut missing = missing_interfaces(&read.model).into_iter();
-            missing.find(|error| !self.known_errors.contains(error))
-        };
+        let missing = || missing.iter().find(|error| !self.known_errors.contains(*error));
         read.refusal()
             .or_else(|| Some(reading::line(read.errors().find(new_error)?, &read.sources)))
             .or_else(|| missing().map(|error| format!("{path}: {error}")))
-            .or_else(|| self.unchangeable(&read.model).map(|what| format!("{path}: {what}")))
+            .or_else(|| self.unchangeable(new).map(|what| format!("{path}: {what}")))
     }
 
     /// Says which setting was changed that cannot be changed while running.
-    fn unchangeable(&self, model: &Model) -> Option<String> {
-        let new = Settings::of(model);
+    fn unchangeable(&self, new: &Settings) -> Option<String> {
         for (what, changed) in [
             ("net_namespace", new.namespace != self.settings.namespace),
             ("net_namespace_ipvs", new.ipvs_namespace != self.settings.ipvs_namespace),
@@ -128,54 +127,53 @@ impl Supervisor {
     }
 
     /// Passes a good configuration on. Returns why that failed.
-    fn accept(&mut self, read: Read) -> Option<String> {
-        let settings = Settings::of(&read.model);
+    fn accept(&mut self, read: &Read, settings: Settings, missing: Vec<String>) -> Option<String> {
+        let shares: io::Result<Vec<_>> =
+            Kind::ALL.into_iter().map(|kind| role::share(&read.model, kind)).collect();
+        let shares = match shares {
+            Ok(shares) => shares,
+            Err(error) => return Some(error.to_string()),
+        };
         for notice in &settings.notices {
             log::error!("{notice}");
         }
-        for text in reading::not_acted_on(&read) {
+        for text in reading::not_acted_on(read) {
             log::warn!("{text}");
         }
-        self.known_errors = errors(&read).collect();
+        self.known_errors = errors(read, missing);
         self.settings = settings;
-        self.bundle = read.bundle;
         self.generation += 1;
-        self.save();
-        let text = match serde_json::to_vec(&self.bundle) {
-            Ok(text) => text,
-            Err(error) => return Some(error.to_string()),
-        };
-        let file = match sys::memfd::sealed("standfast-config", &text) {
-            Ok(file) => file,
-            Err(error) => return Some(error.to_string()),
-        };
-        for kind in Kind::ALL {
-            self.pass_on(kind, &file);
+        for (role, share) in self.roles.iter_mut().zip(shares) {
+            role.configuration = share;
         }
+        for kind in Kind::ALL {
+            self.pass_on(kind);
+        }
+        self.save();
         self.reloading = Some(self.events.now() + TAKEOVER.as_nanos() as u64);
         self.reload_done_if_answered();
         None
     }
 
     /// Brings one role to the new configuration.
-    fn pass_on(&mut self, kind: Kind, file: &File) {
+    fn pass_on(&mut self, kind: Kind) {
         let wanted = self.wants(kind);
         let order = ToRole::Reload { generation: self.generation };
         let role = self.role_mut(kind);
         if role.retiring {
-            // It stops. If there is work for it again, its next life begins with the new text.
+            // It stops. If there is work for it again, its next life begins with the new configuration.
             return;
         }
         if let Some(process) = &role.process {
             // Also one that has nothing to do any more: what goes is told and removed as by any
             // reload, and then it stops.
-            match process.tell(&order, Some(file)) {
+            match process.tell(&order, Some(&role.configuration)) {
                 Ok(()) => role.taking_over = true,
                 Err(error) => log::error!("the {} role cannot be told: {error}", kind.word()),
             }
         } else if wanted {
             role.respawn.forgive();
-            // Between two lives, the next one starts with the new text.
+            // Between two lives, the next one starts with the new configuration.
             if role.start_at.is_none() || !kind.is_essential() {
                 role.start_at = Some(0);
             }
@@ -247,9 +245,9 @@ impl Supervisor {
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
         let path = directory.join(format!("keepalived.conf.{stamp}.{}", self.generation));
-        let text = match std::fs::read(&self.bundle.path) {
+        let text = match std::fs::read(&self.options.config) {
             Ok(text) => text,
-            Err(error) => return log::warn!("{}: {error}", self.bundle.path.display()),
+            Err(error) => return log::warn!("{}: {error}", self.options.config.display()),
         };
         if let Err(error) = sys::fsafe::replace(&path, &text, 0o600) {
             log::warn!("config_save_dir: {}: {error}", path.display());

@@ -1,11 +1,13 @@
-//! A role over its lives: its process while it has one, its state store and pid file, and when it
-//! is started, started again, or killed.
+//! A role over its lives: its process while it has one, its configuration, state store and pid
+//! file, and when it is started, started again, or killed.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use config::model::Model;
+use config::passing;
 use status::control::ToRole;
 use sys::event_loop::EventLoop;
 use sys::pidfile::{PidFile, PidFileError};
@@ -18,9 +20,19 @@ use super::respawn::Respawn;
 const PID_FILE_TRIES: u32 = 50;
 const PID_FILE_PAUSE: Duration = Duration::from_millis(200);
 
+/// A role's share of a configuration, to be handed to it.
+///
+/// # Errors
+/// Out of descriptors or memory.
+pub(super) fn share(model: &Model, kind: Kind) -> io::Result<File> {
+    sys::memfd::sealed_by("standfast-config", |to| passing::encode(model, kind.share(), to))
+}
+
 /// A role, whether it runs or not.
 pub(super) struct Role {
     pub(super) kind: Kind,
+    /// Its share of the configuration: for its next life as well.
+    pub(super) configuration: File,
     /// The state that a next life goes on with.
     pub(super) store: File,
     pub(super) process: Option<Process>,
@@ -57,9 +69,10 @@ impl Role {
     ///
     /// # Errors
     /// Out of descriptors or memory.
-    pub(super) fn new(kind: Kind) -> io::Result<Self> {
+    pub(super) fn new(kind: Kind, model: &Model) -> io::Result<Self> {
         Ok(Self {
             kind,
+            configuration: share(model, kind)?,
             store: sys::memfd::create("standfast-state")?,
             process: None,
             pid_file: None,

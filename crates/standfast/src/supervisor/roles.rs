@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use balancer::Options as BalancerOptions;
 use failover::Options as FailoverOptions;
-use status::control::FromRole;
+use serde::Serialize;
+use status::control::{FromRole, Launch};
 use sys::caps::{self, Capability};
 
 use super::kind::{Kind, Sign};
@@ -82,6 +83,7 @@ impl Supervisor {
             let birth = Birth {
                 kind,
                 launch: &launch,
+                configuration: &self.role(kind).configuration,
                 store: &self.role(kind).store,
                 name: settings.name_of(kind),
                 foreground: self.options.foreground,
@@ -104,21 +106,26 @@ impl Supervisor {
 
     /// The launch message.
     fn launch(&self, kind: Kind, release: bool) -> io::Result<Vec<u8>> {
-        let (generation, bundle) = (self.generation, self.bundle.clone());
-        let restarts = self.role(kind).respawn.total();
-        let text = match kind {
-            Kind::Failover => {
-                let options = self.failover_options();
-                let launch = failover::Launch { generation, restarts, release, options, bundle };
-                serde_json::to_vec(&launch)
-            }
-            Kind::Balancer => {
-                let options = self.balancer_options();
-                let launch = balancer::Launch { generation, restarts, release, options, bundle };
-                serde_json::to_vec(&launch)
-            }
-        };
-        text.map_err(io::Error::other)
+        fn message<O: Serialize>(
+            supervisor: &Supervisor,
+            role: &Role,
+            release: bool,
+            options: O,
+        ) -> io::Result<Vec<u8>> {
+            let launch = Launch {
+                generation: supervisor.generation,
+                restarts: role.respawn.total(),
+                release,
+                config_file: supervisor.options.config.clone(),
+                options,
+            };
+            serde_json::to_vec(&launch).map_err(io::Error::other)
+        }
+        let role = self.role(kind);
+        match kind {
+            Kind::Failover => message(self, role, release, self.failover_options()),
+            Kind::Balancer => message(self, role, release, self.balancer_options()),
+        }
     }
 
     fn failover_options(&self) -> FailoverOptions {
