@@ -258,7 +258,11 @@ impl Context<'_> {
                 http.sni_name = item.args.first().map(|t| t.to_string());
             }
             "tls_compliant" => on(&mut http.tls_compliant, self.boolean(item, keyword)),
-            "url" => http.urls.extend(self.url(item)),
+            "url" => {
+                // Most checks have one.
+                http.urls.reserve_exact(1);
+                http.urls.extend(self.url(item));
+            }
             _ => return false,
         }
         true

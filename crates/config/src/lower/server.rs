@@ -130,6 +130,8 @@ impl Context<'_> {
                 "alpha" => d.alpha = plain(self.boolean(item, keyword)).or(d.alpha),
                 _ => {
                     if let Value::Block(id) = keyword.value {
+                        // Most servers have one.
+                        d.checkers.reserve_exact(1);
                         d.checkers.extend(self.checker(item, id, names, model));
                     } else if !self.inherited(d.inherited.get_or_insert_default(), item, keyword) {
                         self.unhandled(keyword, item);
@@ -214,11 +216,11 @@ impl Context<'_> {
             None => Cow::Borrowed(above.inherited),
             Some(own) => Cow::Owned(merged(own, above.inherited)),
         };
-        let checkers = d
-            .checkers
-            .into_iter()
-            .map(|checker| checker.finish(&outer, alpha, above.global))
-            .collect();
+        // Not collected: that would be into the memory of the drafts, which are larger.
+        let mut checkers = Vec::with_capacity(d.checkers.len());
+        for checker in d.checkers {
+            checkers.push(checker.finish(&outer, alpha, above.global));
+        }
         let virtualhost = match outer {
             Cow::Borrowed(outer) => outer.virtualhost.clone(),
             Cow::Owned(outer) => outer.virtualhost,
@@ -241,7 +243,7 @@ impl Context<'_> {
             smtp_alert: smtp_alert.unwrap_or(above.smtp_alert),
             virtualhost,
             snmp_name,
-            checkers,
+            checkers: checkers.into(),
             span: VsSpan(d.span),
         })
     }
