@@ -9,7 +9,6 @@ use config::files::{FileSystem, ReadError, RealFiles};
 use config::lower::NotActedOn;
 use config::model::Model;
 use config::source::SourceMap;
-use config::tree::Tree;
 use config::{Loaded, Options as LoadOptions};
 
 use crate::cli::keepalived::Options;
@@ -21,7 +20,10 @@ pub(crate) struct Read {
     pub(crate) sources: SourceMap,
     pub(crate) findings: Vec<Diagnostic>,
     pub(crate) not_acted_on: Vec<NotActedOn>,
-    tree: Tree,
+    /// There is no word in it.
+    pub(crate) is_empty: bool,
+    /// Virtual routers that are in the text and too incomplete for the model.
+    unusable: Vec<String>,
 }
 
 impl Read {
@@ -33,21 +35,7 @@ impl Read {
                 || finding.code == Code::Language(Language::DuplicateVrid)
         };
         let finding = self.findings.iter().find(stops).map(|finding| line(finding, &self.sources));
-        finding.or_else(|| Some(format!("vrrp_instance {} cannot be used", self.unusable()?)))
-    }
-
-    /// A virtual router that is in the text and too incomplete for the model.
-    fn unusable(&self) -> Option<&str> {
-        let names: HashSet<&str> = self.model.vrrp.iter().map(|i| i.name.text.as_str()).collect();
-        let written =
-            self.tree.items.iter().filter(|item| item.keyword.as_str() == "vrrp_instance");
-        // One without a name is reported and left out, and the others run.
-        written.filter_map(|item| Some(item.arg(0)?.as_str())).find(|name| !names.contains(name))
-    }
-
-    /// Whether there is no word in it.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.tree.items.is_empty()
+        finding.or_else(|| Some(format!("vrrp_instance {} cannot be used", self.unusable.first()?)))
     }
 
     /// Whether a file is missing that an include insists on: Keepalived has a status for that.
@@ -137,24 +125,34 @@ pub(crate) fn read(path: &Path, options: &Options) -> Result<Read, String> {
     })?;
     let mut load = load_options(options.config_id.as_deref(), options.all_includes);
     let names = MachineNames::load();
-    let mut loaded = opened.load(&load);
-    let mut lowered = config::lower::lower(&loaded.tree, &names);
-    if let Some(seed) = lowered.model.global.random_seed.map(u64::from) {
+    let mut read = once(&opened, &load, &names);
+    if let Some(seed) = read.model.global.random_seed {
         // Now that it is known where chance starts from, once more.
-        load.seed = seed;
-        loaded = opened.load(&load);
-        lowered = config::lower::lower(&loaded.tree, &names);
+        load.seed = u64::from(seed);
+        read = once(&opened, &load, &names);
     }
-    let mut findings = loaded.diagnostics;
+    config::render::sort(&mut read.findings, &read.sources);
+    Ok(read)
+}
+
+fn once(opened: &Opened, options: &LoadOptions, names: &MachineNames) -> Read {
+    let Loaded { tree, sources, diagnostics: mut findings } = opened.load(options);
+    let is_empty = tree.items.is_empty();
+    let routers = tree.items.iter().filter(|item| item.keyword.as_str() == "vrrp_instance");
+    // One without a name is reported and left out, and the others run.
+    let mut unusable: Vec<String> = routers.filter_map(|r| Some(r.arg(0)?.to_string())).collect();
+    let lowered = config::lower::consume(tree, names);
+    let usable: HashSet<&str> = lowered.model.vrrp.iter().map(|r| r.name.text.as_str()).collect();
+    unusable.retain(|name| !usable.contains(name.as_str()));
     findings.extend(lowered.diagnostics);
-    config::render::sort(&mut findings, &loaded.sources);
-    Ok(Read {
+    Read {
         model: lowered.model,
-        sources: loaded.sources,
+        sources,
         findings,
         not_acted_on: lowered.not_acted_on,
-        tree: loaded.tree,
-    })
+        is_empty,
+        unusable,
+    }
 }
 
 /// A finding as a log line: `(FILE: Line N) message`, the form that scripts look for.

@@ -263,7 +263,8 @@ impl Supervisor {
             sys::netns::enter(name)
                 .map_err(|error| fatal(&format!("network namespace {name}"), &error))?;
         }
-        let role = |kind| Role::new(kind, &read.model).map_err(|e| fatal("descriptors for the roles", &e));
+        let role =
+            |kind| Role::new(kind, &read.model).map_err(|e| fatal("descriptors for the roles", &e));
         let roles = [role(Kind::Failover)?, role(Kind::Balancer)?];
         let ready_at = events.now() + BALANCER_READY.as_nanos() as u64;
         let mut supervisor = Self {
@@ -302,7 +303,7 @@ impl Supervisor {
             );
         }
         let mut started = self.start_due();
-        // The roles have what they need. To take tree and model apart lasts a while.
+        // The roles have what they need. To take the model apart lasts a while.
         drop(read);
         sys::memory::give_back();
         let mut ready: Vec<Ready> = Vec::new();

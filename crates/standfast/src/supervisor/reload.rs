@@ -101,7 +101,7 @@ impl Supervisor {
     /// Why a configuration does not replace the running one, if it does not.
     fn objection(&self, read: &Read, new: &Settings, missing: &[String]) -> Option<String> {
         let path = self.options.config.display();
-        if read.is_empty() && self.settings.failover {
+        if read.is_empty && self.settings.failover {
             return Some(format!("{path} is empty"));
         }
         let new_error = |error: &&Diagnostic| !self.known_errors.contains(&error.message);
