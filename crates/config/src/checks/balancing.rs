@@ -1,14 +1,16 @@
 //! Virtual servers: what will not notice a failure, or notice one that is none.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::net::SocketAddr;
 use std::time::Duration;
+
+use rustc_hash::FxHashMap;
 
 use super::{Environment, Subject};
 use crate::diagnostic::{Balancing, Diagnostic};
-use crate::model::VirtualServer;
 use crate::model::balancer::{Protocol, RealServer, Service};
 use crate::model::checker::{Checker, CheckerKind, Regex};
+use crate::model::{Family, Name, VirtualServer};
 use crate::source::Span;
 
 pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
@@ -160,12 +162,19 @@ fn wrong_transport(vs: &VirtualServer, found: &mut Vec<Diagnostic>) {
 }
 
 fn twice(servers: &[VirtualServer], found: &mut Vec<Diagnostic>) {
-    let mut first: HashMap<String, Span> = HashMap::new();
+    #[derive(PartialEq, Eq, Hash)]
+    enum Key<'a> {
+        Address(SocketAddr, Protocol),
+        FwMark(u32, Family),
+        Group(&'a Name, Protocol),
+    }
+    let mut first: FxHashMap<Key<'_>, Span> = FxHashMap::default();
     for vs in servers {
+        let protocol = vs.protocol.value;
         let key = match &vs.service {
-            Service::Address(address) => format!("{address} {:?}", vs.protocol.value),
-            Service::FwMark(mark) => format!("fwmark {mark} {}", vs.family),
-            Service::Group(name) => format!("group {name} {:?}", vs.protocol.value),
+            Service::Address(address) => Key::Address(*address, protocol),
+            Service::FwMark(mark) => Key::FwMark(*mark, vs.family),
+            Service::Group(name) => Key::Group(name, protocol),
         };
         match first.entry(key) {
             Entry::Vacant(vacant) => {

@@ -17,11 +17,12 @@ fn items(list: &[Item], at: Option<BlockId>, found: &mut Vec<Diagnostic>) {
         let before = found.len();
         for (i, word) in item.words().enumerate() {
             let value = i > 0 || lines;
+            let signs = Signs::of(word);
             // Keywords have underscores; as placeholders they have other signs too.
-            if !value && !word.contains(['<', '{', '@', '%']) {
+            if !value && !signs.has(Signs::BRACKET) {
                 continue;
             }
-            if let Some(what) = placeholder_in(word, value && item.block.is_none()) {
+            if let Some(what) = placeholder_in(word, signs, value && item.block.is_none()) {
                 found.push(
                     Diagnostic::warning(
                         Wording::Placeholder,
@@ -31,7 +32,7 @@ fn items(list: &[Item], at: Option<BlockId>, found: &mut Vec<Diagnostic>) {
                     .at(word.span, "not replaced by a value"),
                 );
             }
-            if value && !word.is_ascii() && !free_text(&item.keyword) {
+            if value && signs.has(Signs::FOREIGN) && !free_text(&item.keyword) {
                 foreign(word, found);
             }
         }
@@ -74,18 +75,66 @@ fn free_text(keyword: &str) -> bool {
         )
 }
 
+/// Which signs are in a word, found in one pass: nearly every word is a plain one, and needs no
+/// second look.
+#[derive(Clone, Copy)]
+struct Signs(u8);
+
+impl Signs {
+    /// `<`, `{`, `@` or `%`.
+    const BRACKET: u8 = 1;
+    /// A sign that parts of a placeholder are joined by, or that surrounds it.
+    const JOINT: u8 = 2;
+    const DOT: u8 = 4;
+    /// A letter, or `*` or `?`.
+    const LETTER: u8 = 8;
+    /// Part of a character that is not ASCII.
+    const FOREIGN: u8 = 16;
+
+    const fn of_byte(byte: u8) -> u8 {
+        match byte {
+            b'<' | b'{' | b'@' => Self::BRACKET | Self::JOINT,
+            b'%' => Self::BRACKET,
+            b'_' | b'-' => Self::JOINT,
+            b'.' => Self::DOT,
+            b'*' | b'?' => Self::LETTER,
+            _ if byte.is_ascii_alphabetic() => Self::LETTER,
+            _ if !byte.is_ascii() => Self::FOREIGN,
+            _ => 0,
+        }
+    }
+
+    const TABLE: [u8; 256] = {
+        let mut table = [0; 256];
+        let mut byte = u8::MAX;
+        loop {
+            table[byte as usize] = Self::of_byte(byte);
+            if byte == 0 {
+                break table;
+            }
+            byte -= 1;
+        }
+    };
+
+    fn of(word: &str) -> Self {
+        Self(word.bytes().fold(0, |signs, byte| signs | Self::TABLE[usize::from(byte)]))
+    }
+
+    /// Any of these.
+    const fn has(self, signs: u8) -> bool {
+        self.0 & signs != 0
+    }
+}
+
 /// The part of a word that looks like a placeholder. Capitals alone are one only where a value
 /// stands: names of instances are often capitals.
-fn placeholder_in(word: &str, value: bool) -> Option<&str> {
-    // Nearly every word is a plain one: it has none of the signs that follow.
-    let letters = |b: u8| b.is_ascii_alphabetic() || matches!(b, b'*' | b'?');
-    let sign = |b: u8| matches!(b, b'<' | b'{' | b'_' | b'@' | b'-');
+fn placeholder_in(word: &str, signs: Signs, value: bool) -> Option<&str> {
     let bytes = word.as_bytes();
-    let dotted = || bytes.contains(&b'.') && bytes.iter().any(|b| letters(*b));
     let telling =
         matches!(bytes.first(), Some(b'c' | b'C' | b'r' | b'R' | b'p' | b'P' | b'f' | b'F'))
             && bytes.len() >= 5;
-    if !bytes.iter().any(|b| sign(*b)) && !telling && !dotted() {
+    let dotted = signs.has(Signs::DOT) && signs.has(Signs::LETTER);
+    if !signs.has(Signs::JOINT) && !telling && !dotted {
         return None;
     }
     for (open, close) in [("<", ">"), ("{{", "}}"), ("{%", "%}"), ("__", "__"), ("@@", "@@")] {
@@ -177,8 +226,8 @@ fn foreign(word: &Token, found: &mut Vec<Diagnostic>) {
 }
 
 fn punctuation(item: &Item, found: &mut Vec<Diagnostic>) {
-    let odd = |word: &Token| word.ends_with([';', ',', '=', ':']);
-    if !item.words().any(odd) || free_text(&item.keyword) {
+    let odd = |word: &Token| matches!(word.as_bytes().last(), Some(b';' | b',' | b'=' | b':'));
+    if !(odd(&item.keyword) || item.args.iter().any(odd)) || free_text(&item.keyword) {
         return;
     }
     for (i, word) in item.words().enumerate().filter(|(_, word)| !word.quoted) {
@@ -252,7 +301,9 @@ fn several(item: &Item, at: BlockId, found: &mut Vec<Diagnostic>) {
 
 #[cfg(test)]
 mod tests {
-    use super::placeholder_in;
+    fn placeholder_in(word: &str, value: bool) -> Option<&str> {
+        super::placeholder_in(word, super::Signs::of(word), value)
+    }
 
     #[test]
     fn placeholders_are_told_from_values() {
