@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use netlink::ipvs::{Destination, Forwarding, IpvsKernel as _, Request, Service, ServiceKey};
 use status::api::{Reply, Request as Ask, ServerOrder};
 use status::balancing::Health;
-use status::control::{Dump, ToRole};
+use status::control::{Dump, FromRole, ToRole};
 use support::{Scene, eventually};
 
 const VIP: &str = "TCP 198.51.100.1:80";
@@ -148,6 +148,28 @@ fn a_reload_that_removes_everything_removes_everything() {
     stage.reload("global_defs {\n}\n", 2);
     eventually("no service", || stage.table(VIP).is_none().then_some(()));
     assert!(stage.status().virtual_servers.is_empty());
+}
+
+#[test]
+fn what_is_no_configuration_is_refused_and_the_running_one_stays() {
+    let stage = Scene::new(&plain()).start();
+    let (a, b) = two();
+    stage.await_table(VIP, &[(a, 3), (b, 1)]);
+    let damaged = b"no model";
+    let file = sys::memfd::sealed("damaged", damaged).unwrap();
+    stage.order(&ToRole::Reload { generation: 2 }, Some(&file));
+    let reason = config::passing::decode(damaged).unwrap_err().to_string();
+    stage.await_word(&FromRole::ReloadFailed { generation: 2, reason });
+    // One that somebody could still change is not read.
+    let open = sys::memfd::create("open").unwrap();
+    stage.order(&ToRole::Reload { generation: 3 }, Some(&open));
+    let reason = sys::memfd::Mapped::of(&open).unwrap_err().to_string();
+    stage.await_word(&FromRole::ReloadFailed { generation: 3, reason });
+    stage.await_table(VIP, &[(a, 3), (b, 1)]);
+    assert_eq!(stage.status().node.config_generation, 1);
+    stage.reload(&virtual_server("", &[&real_server(a, "")]), 4);
+    stage.await_table(VIP, &[(a, 1)]);
+    stage.stop();
 }
 
 #[test]

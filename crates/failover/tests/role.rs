@@ -36,10 +36,11 @@ fn main() -> ExitCode {
         eprintln!("NOT TESTED: this machine permits no network namespaces: {error}");
         return ExitCode::SUCCESS;
     }
-    let tests: [(&str, fn()); 8] = [
+    let tests: [(&str, fn()); 9] = [
         ("it_becomes_master_and_stops", it_becomes_master_and_stops),
         ("a_killed_role_goes_on_as_master", a_killed_role_goes_on_as_master),
         ("a_reload_touches_what_changed_only", a_reload_touches_what_changed_only),
+        ("what_is_no_configuration_is_refused", what_is_no_configuration_is_refused),
         ("an_address_that_is_removed_comes_back", an_address_that_is_removed_comes_back),
         ("without_a_supervisor_it_gives_up", without_a_supervisor_it_gives_up),
         ("released_things_are_gone", released_things_are_gone),
@@ -347,6 +348,23 @@ fn a_reload_touches_what_changed_only() {
     node.await_address("198.51.100.100", false);
     assert_eq!(ear.resignations(), 1);
     assert!(!node.was_removed("198.51.100.200"));
+}
+
+fn what_is_no_configuration_is_refused() {
+    let text = instance("A", 51, "198.51.100.100/24");
+    let mut node = Node::start(&text);
+    node.await_address("198.51.100.100", true);
+    let whole = passed(&text);
+    let damaged = &whole[..whole.len() - 1];
+    let file = sys::memfd::sealed("damaged", damaged).unwrap();
+    node.order(&ToRole::Reload { generation: 2 }, &[file.as_fd()]);
+    let reason = config::passing::decode(damaged).unwrap_err().to_string();
+    node.await_word(&FromRole::ReloadFailed { generation: 2, reason });
+    assert!(!node.was_removed("198.51.100.100"));
+    let file = sys::memfd::sealed("whole", &whole).unwrap();
+    node.order(&ToRole::Reload { generation: 3 }, &[file.as_fd()]);
+    node.await_word(&FromRole::Reloaded { generation: 3 });
+    assert!(!node.was_removed("198.51.100.100"));
 }
 
 fn an_address_that_is_removed_comes_back() {
