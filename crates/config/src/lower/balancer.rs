@@ -399,7 +399,7 @@ impl Context<'_> {
         let weight = or_default(&d.weight, 1);
         let context = super::server::Above {
             service: &d.service,
-            title: title,
+            title,
             family,
             forwarding: forwarding.value,
             weight,
