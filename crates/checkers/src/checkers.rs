@@ -8,10 +8,12 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::future::{Future, pending};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::os::fd::AsFd;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use sys::readiness::{Crowd, Writable};
+use sys::readiness::{Crowd, writable_now};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{AbortHandle, spawn_local, yield_now};
@@ -20,7 +22,6 @@ use tokio::time::{Instant, sleep_until};
 use crate::outcome::{Change, CheckStatus, Event, Failure, State, Success, Weight};
 use crate::schedule::{Schedule, Verdict};
 use crate::spec::{Check, CheckId, CheckSpec, Kind, Start};
-use crate::target::Target;
 use crate::{bfd, dns, file, http, misc, ping, smtp, tcp, tls, udp};
 
 /// What all checks share.
@@ -49,14 +50,16 @@ struct Inner {
     /// The same, for tasks.
     this: Weak<RefCell<Inner>>,
     events: UnboundedSender<Event>,
-    checks: HashMap<CheckId, Running>,
+    checks: HashMap<CheckId, Running, BuildHasherDefault<Spread>>,
     /// When each check that waits looks, and when each connection is given up.
     due: BTreeSet<(Instant, CheckId)>,
     /// What the driver waits for; `None`: to be woken.
     asleep_until: Option<Instant>,
     /// How late it may be.
     slack: Duration,
-    connections: tcp::Connections,
+    /// Connections that have just begun, in no queue and no crowd yet.
+    fresh: Vec<CheckId>,
+    lobby: tcp::Lobby,
     wake: Rc<Notify>,
     random: fastrand::Rng,
     files: HashMap<Box<str>, i64>,
@@ -88,7 +91,26 @@ struct Running {
 /// A look that is going on.
 enum Looking {
     Task(AbortHandle),
-    Connection(tcp::Connection),
+    Connection(Box<tcp::Connection>),
+}
+
+/// The hash of numbers that were given out one after another.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // 2^64 divided by the golden ratio: neighbours come to lie far apart.
+        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
 }
 
 /// When the driver goes on.
@@ -116,11 +138,12 @@ impl Checkers {
             RefCell::new(Inner {
                 this: this.clone(),
                 events,
-                checks: HashMap::new(),
+                checks: HashMap::default(),
                 due: BTreeSet::new(),
                 asleep_until: None,
                 slack: SLACK,
-                connections: tcp::Connections::default(),
+                fresh: Vec::new(),
+                lobby: tcp::Lobby::default(),
                 wake: wake.clone(),
                 random: environment.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
                 files: HashMap::new(),
@@ -217,7 +240,7 @@ async fn drive(inner: Weak<RefCell<Inner>>, wake: Rc<Notify>) {
         let (next, crowd) = {
             let Some(inner) = inner.upgrade() else { return };
             let mut inner = inner.borrow_mut();
-            (inner.turn(), inner.connections.crowd().cloned())
+            (inner.turn(), inner.lobby.crowd().cloned())
         };
         match next {
             Next::Now => yield_now().await,
@@ -248,6 +271,7 @@ impl Inner {
         self.stop(spec.id);
         let now = Instant::now();
         let schedule = Schedule::new(spec.check.schedule, spec.start, self.random.f64(), now);
+        let first = schedule.poll_timeout().unwrap_or(now);
         let (is_told, delay) = (spec.check.kind.is_told(), spec.check.schedule.delay_loop);
         let weight = match spec.start {
             Start::Resumed { up: true } if spec.check.kind.weighs() => None,
@@ -271,7 +295,7 @@ impl Inner {
             self.hear(spec.id);
         } else {
             self.slack = self.slack.min(delay / SHARE);
-            self.enqueue(spec.id);
+            self.enqueue(first, spec.id);
         }
     }
 
@@ -301,15 +325,14 @@ impl Inner {
             running.schedule.resume(spread, Instant::now());
             if running.check.kind.is_told() {
                 self.hear(id);
-            } else {
-                self.enqueue(id);
+            } else if let Some(at) = running.poll_timeout() {
+                self.enqueue(at, id);
             }
         }
     }
 
     /// Puts a check into the queue; wakes the driver if that is sooner than it would wake.
-    fn enqueue(&mut self, id: CheckId) {
-        let Some(at) = self.checks.get(&id).and_then(Running::poll_timeout) else { return };
+    fn enqueue(&mut self, at: Instant, id: CheckId) {
         self.due.insert((at, id));
         if self.asleep_until.is_none_or(|until| at < until) {
             self.wake.notify_one();
@@ -322,7 +345,9 @@ impl Inner {
         // Nobody need wake the driver now.
         self.asleep_until = Some(now);
         // What has come counts, also if this process is so late that its time is over.
-        self.take_connections();
+        if let Some(crowd) = self.lobby.crowd().cloned() {
+            crowd.take(|told| self.connection_ended(CheckId(told.token), told.failed));
+        }
         let mut done = 0;
         while let Some(&(at, id)) = self.due.first()
             && at <= now
@@ -332,10 +357,7 @@ impl Inner {
             self.do_due(id);
             done += 1;
         }
-        if done > 0 {
-            // Servers nearby have answered by now.
-            self.take_connections();
-        }
+        self.see_to_fresh();
         self.asleep_until = self.due.first().map(|&(at, _)| at);
         match self.asleep_until {
             Some(at) if at <= now => Next::Now,
@@ -348,60 +370,84 @@ impl Inner {
     fn do_due(&mut self, id: CheckId) {
         let now = Instant::now();
         let Some(running) = self.checks.get_mut(&id) else { return };
-        let check = running.check.clone();
-        match (running.look.take(), &check.kind) {
-            (Some(Looking::Connection(mut connection)), Kind::Tcp(target)) => {
-                if connection.prolong(now) {
-                    running.look = Some(Looking::Connection(connection));
-                    self.enqueue(id);
-                } else {
-                    self.finish(id, Err(connection.give_up(target)), now);
-                }
+        if let (Some(Looking::Connection(connection)), Kind::Tcp(target)) =
+            (&mut running.look, &running.check.kind)
+        {
+            if connection.prolong(now) {
+                self.due.insert((connection.until(), id));
+            } else if let Some(Looking::Connection(connection)) = running.look.take() {
+                let failure = connection.give_up(target, now);
+                self.finish(id, Err(failure), now);
             }
-            (_, kind) => {
-                let Some(step) = running.schedule.handle_timeout(now) else { return };
-                if let Kind::Tcp(target) = kind {
-                    self.connect(id, target);
-                } else {
-                    let look = Look { id, inner: self.this.clone() };
-                    running.look =
-                        look.begin(&check, step as usize, &self.shared).map(Looking::Task);
-                }
-            }
+            return;
         }
-    }
-
-    fn connect(&mut self, id: CheckId, target: &Target) {
-        match self.connections.begin(target, id.0) {
+        let Some(step) = running.schedule.handle_timeout(now) else { return };
+        let Kind::Tcp(target) = &running.check.kind else {
+            let look = Look { id, inner: self.this.clone() };
+            let look = look.begin(&running.check, step as usize, &self.shared);
+            running.look = look.map(Looking::Task);
+            return;
+        };
+        match tcp::Connection::begin(target) {
             Ok(connection) => {
-                if let Some(running) = self.checks.get_mut(&id) {
-                    running.look = Some(Looking::Connection(connection));
-                    self.enqueue(id);
-                }
+                running.look = Some(Looking::Connection(Box::new(connection)));
+                self.fresh.push(id);
             }
-            Err(failure) => self.finish(id, Err(failure), Instant::now()),
+            Err(failure) => self.finish(id, Err(failure), now),
         }
     }
 
-    /// Takes the results of connections.
-    fn take_connections(&mut self) {
-        if let Some(crowd) = self.connections.crowd().cloned() {
-            crowd.take(|told| self.connection_ended(told));
+    /// Takes the results of connections that were made at once; the others wait.
+    fn see_to_fresh(&mut self) {
+        if self.fresh.is_empty() {
+            return;
         }
+        let mut fresh = std::mem::take(&mut self.fresh);
+        // Each of them is looking: nobody else had a turn since it began.
+        let connections = fresh.iter().filter_map(|id| self.checks.get(id)?.connection());
+        let told = writable_now(connections.map(AsFd::as_fd));
+        for (id, told) in fresh.drain(..).zip(told) {
+            match told {
+                Some(failed) => self.connection_ended(id, failed),
+                None => self.wait_for_connection(id),
+            }
+        }
+        self.fresh = fresh;
     }
 
-    fn connection_ended(&mut self, told: Writable) {
-        let id = CheckId(told.token);
+    fn wait_for_connection(&mut self, id: CheckId) {
         let Some(running) = self.checks.get_mut(&id) else { return };
-        let check = running.check.clone();
-        let (Some(Looking::Connection(connection)), Kind::Tcp(target)) =
-            (running.look.take(), &check.kind)
+        let (Some(Looking::Connection(mut connection)), Kind::Tcp(target)) =
+            (running.look.take(), &running.check.kind)
         else {
             return;
         };
-        self.due.remove(&(connection.until(), id));
-        let result = connection.end(target, told);
-        self.finish(id, result, Instant::now());
+        match self.lobby.admit(&mut connection, id.0) {
+            Ok(()) => {
+                self.due.insert((connection.until(), id));
+                running.look = Some(Looking::Connection(connection));
+            }
+            Err(cause) => {
+                let failure = connection.fail(target, cause);
+                self.finish(id, Err(failure), Instant::now());
+            }
+        }
+    }
+
+    /// A connection stands or has failed.
+    fn connection_ended(&mut self, id: CheckId, failed: bool) {
+        let now = Instant::now();
+        let Some(running) = self.checks.get_mut(&id) else { return };
+        let (Some(Looking::Connection(connection)), Kind::Tcp(target)) =
+            (running.look.take(), &running.check.kind)
+        else {
+            return;
+        };
+        if connection.is_waited_for() {
+            self.due.remove(&(connection.until(), id));
+        }
+        let result = connection.end(target, failed, now);
+        self.finish(id, result, now);
     }
 
     /// A look has ended.
@@ -409,7 +455,9 @@ impl Inner {
         let Some(running) = self.checks.get_mut(&id) else { return };
         running.look = None;
         let change = running.take_result(result, now);
-        self.enqueue(id);
+        if let Some(at) = running.poll_timeout() {
+            self.enqueue(at, id);
+        }
         self.tell(id, now, change);
     }
 
@@ -455,11 +503,19 @@ impl Inner {
 }
 
 impl Running {
+    /// The connection that is being made.
+    fn connection(&self) -> Option<&tcp::Connection> {
+        match &self.look {
+            Some(Looking::Connection(connection)) => Some(connection),
+            _ => None,
+        }
+    }
+
     /// When there is something to do: to look, or to give a connection up.
     fn poll_timeout(&self) -> Option<Instant> {
-        match &self.look {
-            Some(Looking::Connection(connection)) => Some(connection.until()),
-            _ => self.schedule.poll_timeout(),
+        match self.connection() {
+            Some(connection) => Some(connection.until()),
+            None => self.schedule.poll_timeout(),
         }
     }
 

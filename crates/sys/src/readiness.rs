@@ -2,7 +2,7 @@
 //! until one of many is writable (connections that are being made).
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -60,13 +60,26 @@ pub struct Crowd {
     watched: AsyncFd<OwnedFd>,
 }
 
-/// One of a [`Crowd`] is writable.
+/// One of many is writable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Writable {
-    /// The name under which it was added.
+    /// The name under which it was added to a [`Crowd`].
     pub token: u64,
     /// There is an error to be asked for, or the other side hung up.
     pub failed: bool,
+}
+
+/// Tells for each of a few descriptors, in their order, whether it is writable by now: `None` if
+/// not, otherwise whether it has [failed](Writable::failed). Does not wait, and costs far less than
+/// taking them into a [`Crowd`].
+pub fn writable_now<'a>(descriptors: impl Iterator<Item = BorrowedFd<'a>>) -> Vec<Option<bool>> {
+    let mut asked: Vec<PollFd<'_>> =
+        descriptors.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLOUT)).collect();
+    // If it fails, there is no memory: nothing is known then.
+    let _ = poll(&mut asked, PollTimeout::ZERO);
+    let failed = PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL;
+    let told = |one: &PollFd<'_>| one.revents().filter(|flags| !flags.is_empty());
+    asked.iter().map(|one| told(one).map(|flags| flags.intersects(failed))).collect()
 }
 
 /// How many of a crowd are asked for at once.
@@ -184,6 +197,18 @@ mod tests {
             assert_eq!(all, (0..100).collect::<Vec<_>>());
             assert_eq!(taken(&crowd), [], "they were told");
         });
+    }
+
+    #[test]
+    fn what_is_writable_now() {
+        let (mut here, _there) = UnixStream::pair().unwrap();
+        let (left, right) = UnixStream::pair().unwrap();
+        drop(right);
+        let ask = |here: &UnixStream| writable_now([here.as_fd(), left.as_fd()].into_iter());
+        assert_eq!(ask(&here), [Some(false), Some(true)]);
+        here.set_nonblocking(true).unwrap();
+        while here.write(&[0; 4096]).is_ok() {}
+        assert_eq!(ask(&here), [None, Some(true)]);
     }
 
     #[test]
