@@ -21,6 +21,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("tcp_goes_by_the_interface_it_is_told", interface),
     ("tcp_carries_its_mark", mark),
     ("tcp_tells_attempts", attempts),
+    ("tcp_takes_what_came_while_it_stood_still", stood_still),
 ];
 
 const SERVER: &str = "127.0.0.1:8000";
@@ -203,5 +204,24 @@ fn attempts() {
             }
         }
         let Change::Down { retries: 2, .. } = check.change().await else { panic!("not down") };
+    });
+}
+
+/// The connection was made in time, though nobody saw it before the time was over.
+fn stood_still() {
+    nft("table inet t { chain c { type filter hook input priority 0; tcp dport 8000 drop; }; }");
+    run(async {
+        let _listener = TcpListener::bind(SERVER).unwrap();
+        let target = Target { timeout: Duration::from_secs(2), ..target() };
+        let mut check = Watched::new(Kind::Tcp(target), often());
+        // It looks: nothing is waited for but the end of that.
+        while check.checkers.status(ID).unwrap().next.is_some() {
+            tokio::task::yield_now().await;
+        }
+        nft("flush ruleset");
+        // The kernel asks again after one second.
+        std::thread::sleep(Duration::from_secs(4));
+        check.up().await;
+        assert_eq!(check.checkers.status(ID).unwrap().failed, 0);
     });
 }

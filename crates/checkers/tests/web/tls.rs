@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -21,6 +22,16 @@ fn serve(
     certificates: &Certificates,
     versions: &'static [&'static rustls::SupportedProtocolVersion],
     goodbye: bool,
+) -> (SocketAddr, JoinHandle<Option<String>>) {
+    serve_with(certificates, versions, goodbye, || {})
+}
+
+/// The same, with a pause after the hello.
+fn serve_with(
+    certificates: &Certificates,
+    versions: &'static [&'static rustls::SupportedProtocolVersion],
+    goodbye: bool,
+    pause: impl FnOnce() + Send + 'static,
 ) -> (SocketAddr, JoinHandle<Option<String>>) {
     let chain = CertificateDer::pem_file_iter(certificates.file("good.pem"))
         .expect("a file")
@@ -44,6 +55,7 @@ fn serve(
             let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), tcp);
             let hello = hello.await.expect("a hello");
             let name = hello.client_hello().server_name().map(str::to_owned);
+            pause();
             let Ok(mut stream) = hello.into_stream(Arc::new(config)).await else { return name };
             let (mut request, mut byte) = (Vec::new(), [0]);
             while !request.ends_with(b"\r\n\r\n") {
@@ -66,6 +78,8 @@ fn serve(
 }
 
 const BOTH: &[&rustls::SupportedProtocolVersion] = &[&TLS12, &TLS13];
+
+const OLD: &[&rustls::SupportedProtocolVersion] = &[&TLS12];
 
 /// What the check says, and the name that the server was told.
 fn meeting(
@@ -152,6 +166,33 @@ fn versions() {
         assert_eq!(get(to, "/").tls().verified_by(ca).says(), "HTTP 200, 5 bytes");
         server.join().expect("the server");
     }
+}
+
+/// A TLS 1.2 handshake takes two turns of the server's. What is sent for the second one has yet to
+/// be answered when the time is over.
+#[test]
+fn a_handshake_goes_on_after_this_process_stood_still() {
+    let certificates = Certificates::new();
+    let limit = Duration::from_secs(2);
+    let (hello, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let (go_on, gone_on) = mpsc::channel();
+    let pause = move || {
+        hello.send(()).expect("heard");
+        gone_on.recv().expect("it goes on");
+    };
+    let (to, server) = serve_with(&certificates, OLD, true, pause);
+    let get = get(to, "/").tls().within(2_000);
+    let stand_still = async {
+        heard.recv().await.expect("a hello");
+        go_on.send(()).expect("the server waits");
+        thread::sleep(2 * limit);
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let look = standfast_checkers::http::run(&get.http, 0, &get.clients);
+    let both = async { tokio::join!(look, stand_still).0 };
+    let success = runtime.expect("a runtime").block_on(both).expect("a web server that is well");
+    assert_eq!(success.detail.to_string(), "HTTP 200, 5 bytes");
+    server.join().expect("the server");
 }
 
 #[test]
