@@ -83,8 +83,8 @@ impl Balancer {
     }
 
     /// Logs and keeps what came of a change to the table.
-    pub(crate) fn tell_outcome(&mut self, outcome: Outcome) {
-        for text in outcome.refused {
+    pub(crate) fn tell_outcome(&mut self, mut outcome: Outcome) {
+        for text in outcome.take_refused() {
             self.note(Severity::Error, "kernel-refused", format!("IPVS: {text}"), None);
         }
         for text in outcome.repaired {
@@ -146,7 +146,7 @@ impl Balancer {
     fn notify(&self, notice: &Notice) {
         let script = notice.script.and_then(|id| self.scripts.get(id));
         if let Some(worker) = &self.worker
-            && (script.is_some() || notice.fifo)
+            && (script.is_some() || notice.fifo && self.fifos)
         {
             worker.notify(Notification::of_server(
                 notice.subject.clone(),
@@ -189,10 +189,11 @@ impl Balancer {
 
     /// Keeps what a next life needs: only what has changed costs something.
     fn keep(&mut self) {
+        let count = self.core.count();
         let unsaved = self.core.take_unsaved();
         let mut kept = Ok(());
-        if !unsaved.is_empty() {
-            kept = self.store.put(unsaved, self.core.count());
+        if unsaved.len() > 0 || self.store.count() != count {
+            kept = self.store.put(unsaved, count);
         }
         let generation = self.launch.generation;
         let held = self.kernel.held_if_changed();

@@ -6,6 +6,7 @@
 //! state for the next life.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::future::pending;
 use std::io;
 use std::sync::Arc;
@@ -35,6 +36,8 @@ use crate::store::Store;
 
 /// How often the kernel's table is compared with what we set there.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// When a look goes on that has still something to read.
+pub(crate) const LOOK_ON: Duration = Duration::from_millis(100);
 /// How often IPVS is looked for while the kernel has none.
 pub(crate) const RETRY_EVERY: Duration = Duration::from_secs(30);
 /// How often connections of servers that are being drained are counted.
@@ -50,6 +53,8 @@ pub(crate) type Opened = Result<BoxedIpvs, Unavailable>;
 pub(crate) struct Balancer {
     pub(crate) launch: Launch,
     pub(crate) global: Global,
+    /// The configuration that runs, as it was passed on.
+    pub(crate) configuration: File,
     pub(crate) core: Core,
     pub(crate) scripts: Scripts,
     pub(crate) kernel: Kernel,
@@ -69,6 +74,8 @@ pub(crate) struct Balancer {
     pub(crate) opened: UnboundedSender<Opened>,
     pub(crate) addresses: Option<Addresses>,
     pub(crate) worker: Option<Worker>,
+    /// There are FIFOs to write to.
+    pub(crate) fifos: bool,
     pub(crate) mailer: Option<Mailer>,
     pub(crate) api: Option<Api>,
     /// Rung by the threads of the three above.
@@ -134,6 +141,7 @@ impl Balancer {
             opened,
             addresses: None,
             worker: None,
+            fifos: false,
             mailer: None,
             api: None,
             bell: Arc::new(Notify::new()),
@@ -159,6 +167,7 @@ impl Balancer {
             stopped: false,
             launch: role.launch,
             global: role.global,
+            configuration: role.configuration,
             core: role.core,
             scripts: role.scripts,
             kernel: role.kernel,
@@ -172,6 +181,7 @@ impl Balancer {
             return Ok(balancer);
         }
         let mut worker_config = role.worker;
+        balancer.fifos = !worker_config.fifos.is_empty();
         for fifo in &mut worker_config.fifos {
             fifo.ours = balancer.store.kept().fifos.iter().any(|p| fifo.path.to_str() == Some(p));
         }
@@ -321,7 +331,6 @@ impl Balancer {
             self.open_ipvs(false);
         }
         if self.look_at.is_some_and(|at| at <= now.mono) {
-            self.look_at = Some(now.mono + LOOK_EVERY);
             self.look();
         }
         if self.trim_at.is_some_and(|at| at <= now.mono) {

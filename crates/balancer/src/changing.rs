@@ -13,7 +13,8 @@ use status::control::FromRole;
 
 use crate::balancer::{Balancer, stamp};
 use crate::core::{Input, Order, VsKey};
-use crate::role::{Configuration, now, read};
+use crate::reading::{Configuration, read};
+use crate::role::now;
 
 /// What is kept of the supervisor's patience for the end of the process itself.
 const MARGIN: Duration = Duration::from_millis(300);
@@ -48,7 +49,10 @@ impl Balancer {
 
     fn take_over(&mut self, generation: u64, file: Option<File>) -> Result<(), String> {
         let file = file.ok_or("no configuration came with the order")?;
-        let Configuration { global, plan, worker, notices } = read(&file, &mut self.scripts)?;
+        let before = Some((&self.configuration, &self.core));
+        let Configuration { global, plan, worker, notices } =
+            read(&file, before, &mut self.scripts)?;
+        self.configuration = file;
         for notice in notices.iter().filter(|notice| !self.notices.contains(notice)) {
             log::warn!("{notice}");
         }
@@ -59,6 +63,7 @@ impl Balancer {
         self.launch.generation = generation;
         self.config_time = stamp(now());
         self.reload_refused = None;
+        self.fifos = !worker.fifos.is_empty();
         // FIFOs and files first: the news of the reload go to those of the new configuration.
         if let Some(running) = &self.worker {
             running.reload(worker);

@@ -45,6 +45,9 @@ pub use io::{
     Adjustment, Answer, CheckOrder, CheckResult, Input, Lookup, Now, Order, Output, Refused,
 };
 pub use key::{RsHost, RsKey, Transport, VsKey};
-pub use plan::{CheckPlan, MOST_SERVICES, MOST_WEIGHT, Plan, RsPlan, ScriptId, SorryPlan, VsPlan};
+pub use plan::{
+    CheckPlan, MOST_SERVICES, MOST_WEIGHT, Plan, Planner, RsPlan, RsSettings, ScriptId, SorryPlan,
+    VsPlan,
+};
 pub use save::SavedService;
 pub use snapshot::Details;

@@ -13,7 +13,7 @@ use sys::channel::Incoming;
 use sys::signals::Signal;
 
 use crate::addresses::News;
-use crate::balancer::{Balancer, LOOK_EVERY, Opened, RETRY_EVERY, stamp};
+use crate::balancer::{Balancer, LOOK_EVERY, LOOK_ON, Opened, RETRY_EVERY, stamp};
 use crate::core::{Adjustment, CheckResult, Input};
 use crate::names::Resolution;
 use crate::role::now;
@@ -267,6 +267,8 @@ impl Balancer {
     /// Looks for what somebody else has changed.
     pub(crate) fn look(&mut self) {
         let outcome = self.kernel.look(self.core.desired());
+        let wait = if self.kernel.is_looking() { LOOK_ON } else { LOOK_EVERY };
+        self.look_at = Some(now().mono + wait);
         self.tell_outcome(outcome);
     }
 
@@ -335,6 +337,7 @@ impl Balancer {
                     continue;
                 }
                 Request::Retry if self.kernel.is_open() => {
+                    self.kernel.look_anew();
                     self.look();
                     Reply::Done("IPVS is there, the table was compared".to_owned())
                 }

@@ -12,15 +12,19 @@ use std::time::{Duration, Instant};
 
 use netlink::KernelError;
 use netlink::ipvs::{
-    DestinationState, Drift, Entry, Held, Ipvs, IpvsKernel, IpvsOptions, Request, Service,
-    ServiceKey, ServiceState, Strays, SyncDaemon, SyncRole, Table, Timeouts, drift, plan,
-    plan_daemons, plan_for,
+    DestinationState, Drift, Held, Ipvs, IpvsKernel, IpvsOptions, Request, Service, ServiceKey,
+    ServiceState, Strays, SyncDaemon, SyncRole, Table, Timeouts, drift, plan_daemons, plan_for,
 };
 
-/// Services whose destinations one look reads at most, and how long it may take for that: the
-/// processor is for the checks.
-const SHARE: usize = 256;
+/// Services whose destinations one look reads: so many at least, or a share of all, so that a large
+/// table is through within a minute.
+const LEAST_SHARE: usize = 256;
+const SHARES: usize = 5;
+/// How long a look reads at a time: the processor is for the checks.
 const LOOKING: Duration = Duration::from_millis(20);
+/// Services that are planned for and brought at a time. Their requests are a few datagrams; those of
+/// ten thousand services would be megabytes of memory.
+const PART: usize = 128;
 /// How often a table that changes under our hands is read anew before the next look takes over.
 const ATTEMPTS: usize = 3;
 /// Findings and refusals that are told one by one; the rest is counted.
@@ -67,8 +71,10 @@ pub(crate) fn real(options: IpvsOptions, namespace: Option<String>) -> Opener {
 /// What came of a change.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    /// Requests that the kernel refused, in sentences.
+    /// Requests that the kernel refused, in sentences: the first of them.
     pub(crate) refused: Vec<String>,
+    /// How many more were refused.
+    pub(crate) refused_more: usize,
     /// Services of somebody else that are ours from now on.
     pub(crate) adopted: Vec<ServiceKey>,
     /// Servers in them that stay although they are not ours.
@@ -81,11 +87,28 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     fn absorb(&mut self, other: Self) {
-        self.refused.extend(other.refused);
+        for text in other.refused {
+            self.refuse(text);
+        }
+        self.refused_more += other.refused_more;
         self.adopted.extend(other.adopted);
         self.strays.extend(other.strays);
         self.repaired.extend(other.repaired);
         self.lost = self.lost.take().or(other.lost);
+    }
+
+    fn refuse(&mut self, text: String) {
+        if self.refused.len() < REPORTED {
+            self.refused.push(text);
+        } else {
+            self.refused_more += 1;
+        }
+    }
+
+    /// What was refused, in sentences.
+    pub(crate) fn take_refused(&mut self) -> impl Iterator<Item = String> + use<> {
+        let more = more_requests(std::mem::take(&mut self.refused_more));
+        std::mem::take(&mut self.refused).into_iter().chain(more)
     }
 }
 
@@ -101,6 +124,8 @@ pub(crate) struct Kernel {
     held: Held,
     /// Whether `held` has changed since it was last kept.
     unkept: bool,
+    /// Services whose destinations this look has still to read, the next one last.
+    looking: Vec<ServiceKey>,
     /// From where the next look goes on.
     next: Option<ServiceKey>,
     /// What the kernel refused when it was asked last, by service.
@@ -128,6 +153,7 @@ impl Kernel {
         self.ipvs = Some(ipvs);
         self.refusals.clear();
         self.mirror = Table::new();
+        self.looking.clear();
         self.next = None;
     }
 
@@ -171,9 +197,16 @@ impl Kernel {
                     return outcome;
                 }
             };
-            let plan = plan(&self.mirror, &self.held, desired, Strays::Keep);
-            let (done, uncertain) = self.carry_out(plan, &keys);
-            outcome.absorb(done);
+            // Services that nobody wants any more go last.
+            let (wanted, unwanted): (Vec<ServiceKey>, Vec<ServiceKey>) =
+                keys.into_iter().partition(|key| desired.get(key).is_some());
+            let mut uncertain = false;
+            for part in wanted.chunks(PART).chain(unwanted.chunks(PART)) {
+                let plan = plan_for(part, &self.mirror, &self.held, desired, Strays::Keep);
+                let (done, again) = self.carry_out(plan, part);
+                outcome.absorb(done);
+                uncertain |= again;
+            }
             if !uncertain {
                 break;
             }
@@ -196,8 +229,9 @@ impl Kernel {
         if !new.is_empty() {
             outcome.absorb(self.read(&new));
         }
+        let list: Vec<ServiceKey> = keys.iter().copied().collect();
         let plan = plan_for(keys, &self.mirror, &self.held, desired, Strays::Keep);
-        let (done, mut uncertain) = self.carry_out(plan, keys);
+        let (done, mut uncertain) = self.carry_out(plan, &list);
         outcome.absorb(done);
         for _ in 0..ATTEMPTS {
             if !uncertain || outcome.lost.is_some() {
@@ -205,7 +239,7 @@ impl Kernel {
             }
             outcome.absorb(self.read(keys));
             let plan = plan_for(keys, &self.mirror, &self.held, desired, Strays::Keep);
-            let (done, again) = self.carry_out(plan, keys);
+            let (done, again) = self.carry_out(plan, &list);
             outcome.absorb(done);
             uncertain = again;
         }
@@ -213,11 +247,77 @@ impl Kernel {
     }
 
     /// Looks at all of our services, and at the destinations of a share of them, for what others
-    /// changed, and puts it right.
+    /// changed, and puts it right. While [`Kernel::is_looking`], the share is not through.
     pub(crate) fn look(&mut self, desired: &Table) -> Outcome {
         let mut outcome = Outcome::default();
+        if self.looking.is_empty() {
+            self.looking = self.share();
+            outcome = self.compare(&BTreeSet::new(), desired);
+            // Without drift too: what could not be done before (a scheduler that was missing) is
+            // tried again.
+            let failed: BTreeSet<_> = desired
+                .services()
+                .map(|(key, _)| *key)
+                .filter(|key| !self.held.contains(key))
+                .collect();
+            if !failed.is_empty() {
+                outcome.absorb(self.bring(&failed, desired));
+            }
+        }
+        if outcome.lost.is_none() {
+            outcome.absorb(self.look_on(desired));
+        }
+        if outcome.lost.is_some() {
+            self.looking.clear();
+        }
+        outcome
+    }
+
+    /// Whether a look is under way.
+    pub(crate) fn is_looking(&self) -> bool {
+        !self.looking.is_empty()
+    }
+
+    /// The next look begins anew.
+    pub(crate) fn look_anew(&mut self) {
+        self.looking.clear();
+    }
+
+    /// Reads destinations for a while. Only services with others than ours are looked into.
+    fn look_on(&mut self, desired: &Table) -> Outcome {
+        let Some(ipvs) = &mut self.ipvs else { return Outcome::default() };
         let begun = Instant::now();
-        let share = self.share();
+        let mut suspects = BTreeSet::new();
+        while let Some(key) = self.looking.pop() {
+            let Some(ours) = self.mirror.share(&key) else { continue };
+            match ipvs.destinations(&key) {
+                Ok(states) => {
+                    let same = states.len() == ours.destinations().len()
+                        && states.iter().all(|it| ours.get(&it.address) == Some(&it.destination));
+                    // What is there but not as wanted could not be done before.
+                    let open = || {
+                        let keys = std::slice::from_ref(&key);
+                        let plan = plan_for(keys, &self.mirror, &self.held, desired, Strays::Keep);
+                        !plan.is_empty()
+                    };
+                    let wanted = desired.share(&key);
+                    if !same || !wanted.is_some_and(|it| Arc::ptr_eq(it, ours)) && open() {
+                        suspects.insert(key);
+                    }
+                }
+                Err(error) => return Outcome { lost: Some(error), ..Outcome::default() },
+            }
+            if begun.elapsed() > LOOKING {
+                break;
+            }
+        }
+        if suspects.is_empty() { Outcome::default() } else { self.compare(&suspects, desired) }
+    }
+
+    /// Compares all of our services with the kernel's, and the destinations of some, and puts right
+    /// what others changed.
+    fn compare(&mut self, keys: &BTreeSet<ServiceKey>, desired: &Table) -> Outcome {
+        let mut outcome = Outcome::default();
         let Some(ipvs) = &mut self.ipvs else { return outcome };
         let services = match ipvs.services() {
             Ok(services) => services,
@@ -227,15 +327,11 @@ impl Kernel {
         for state in services.into_iter().filter(|state| self.held.contains(&state.key)) {
             found.insert(state.key, state.service);
         }
-        // What is compared: both sides of the services of this look, and of those that are gone or
-        // changed as such.
+        // What is compared: both sides of these services, and of those that are gone or changed as
+        // such.
         let (mut set, mut there) = (Table::new(), Table::new());
         let mut looked = BTreeSet::new();
-        for key in &share {
-            if !looked.is_empty() && begun.elapsed() > LOOKING {
-                self.next = Some(*key);
-                break;
-            }
+        for key in keys {
             looked.insert(*key);
             let Some(service) = found.get(key) else { continue };
             let entry = there.insert(*key, service.clone());
@@ -249,15 +345,15 @@ impl Kernel {
             }
         }
         for (key, _) in self.held.services() {
-            let Some(ours) = self.mirror.get(key) else { continue };
+            let Some(ours) = self.mirror.share(key) else { continue };
             let changed = found.get(key) != Some(&ours.service);
             if !changed && !looked.contains(key) {
                 continue;
             }
-            copy(*key, ours, &mut set);
+            set.put(*key, Arc::clone(ours));
             if let (false, Some(service)) = (looked.contains(key), found.get(key)) {
                 // Its destinations have their turn later.
-                copy(*key, ours, &mut there);
+                there.put(*key, Arc::clone(ours));
                 there.insert(*key, service.clone());
             }
             looked.insert(*key);
@@ -265,22 +361,13 @@ impl Kernel {
         let drifts = drift(&set, &there, &self.held);
         for key in drifts.iter().map(Drift::service) {
             self.mirror.remove(key);
-            if let Some(entry) = there.get(key) {
-                copy(*key, entry, &mut self.mirror);
+            if let Some(entry) = there.share(key) {
+                self.mirror.put(*key, Arc::clone(entry));
             }
         }
-        // Without drift too: what could not be done before (a scheduler that was missing) is tried
-        // again.
+        let looked: Vec<ServiceKey> = looked.into_iter().collect();
         let plan = plan_for(&looked, &self.mirror, &self.held, desired, Strays::Keep);
-        let failed: BTreeSet<_> = desired
-            .services()
-            .map(|(key, _)| *key)
-            .filter(|key| !self.held.contains(key))
-            .collect();
         outcome.absorb(self.carry_out(plan, &looked).0);
-        if !failed.is_empty() {
-            outcome.absorb(self.bring(&failed, desired));
-        }
         if !drifts.is_empty() {
             self.repaired += drifts.len() as u64;
             outcome.repaired = told(&drifts);
@@ -288,16 +375,18 @@ impl Kernel {
         outcome
     }
 
-    /// The services whose destinations are read in this turn, the first one first.
+    /// The services whose destinations are read in this turn, the first one last.
     fn share(&mut self) -> Vec<ServiceKey> {
         let all: Vec<ServiceKey> = self.held.services().map(|(key, _)| *key).collect();
+        let many = all.len().div_ceil(SHARES).max(LEAST_SHARE).min(all.len());
         let start = match self.next {
             Some(next) => all.partition_point(|key| *key < next),
             None => 0,
         };
-        let share = all.iter().cycle().skip(start).take(SHARE.min(all.len()));
-        self.next = all.get((start + SHARE) % all.len().max(1)).copied();
-        share.copied().collect()
+        self.next = all.get((start + many) % all.len().max(1)).copied();
+        let mut share: Vec<_> = all.iter().cycle().skip(start).take(many).copied().collect();
+        share.reverse();
+        share
     }
 
     /// Connections of a destination: active, inactive.
@@ -361,18 +450,16 @@ impl Kernel {
         for key in keys {
             self.mirror.remove(key);
         }
-        for (key, entry) in found.services() {
-            copy(*key, entry, &mut self.mirror);
+        for key in keys {
+            if let Some(entry) = found.share(key) {
+                self.mirror.put(*key, Arc::clone(entry));
+            }
         }
         Outcome::default()
     }
 
     /// Carries a plan out that was made for these services. Whether the mirror may be wrong now.
-    fn carry_out(
-        &mut self,
-        plan: netlink::ipvs::Plan,
-        keys: &BTreeSet<ServiceKey>,
-    ) -> (Outcome, bool) {
+    fn carry_out(&mut self, plan: netlink::ipvs::Plan, keys: &[ServiceKey]) -> (Outcome, bool) {
         let mut outcome = Outcome {
             adopted: plan.adopted.clone(),
             strays: plan.strays.iter().map(|(key, address, _)| (*key, *address)).collect(),
@@ -388,21 +475,15 @@ impl Kernel {
         self.unkept |= many != self.held.services().len();
         let before: BTreeMap<_, _> =
             keys.iter().filter_map(|key| self.refusals.remove_entry(key)).collect();
-        let mut more = 0;
         for (request, error) in &settled.failures {
             let Some(key) = request.service() else { continue };
             let text = format!("{}: {}", described(request), why(request, error));
             // What was told when it was tried first is not told again.
             if !before.get(key).is_some_and(|told| told.contains(&text)) {
-                if outcome.refused.len() < REPORTED {
-                    outcome.refused.push(text.clone());
-                } else {
-                    more += 1;
-                }
+                outcome.refuse(text.clone());
             }
             self.refusals.entry(*key).or_default().push(text);
         }
-        outcome.refused.extend(more_requests(more));
         (outcome, settled.uncertain)
     }
 
@@ -413,13 +494,6 @@ impl Kernel {
             Some(Err(error)) => refusal(format!("{what}: {error}")),
             _ => Outcome::default(),
         }
-    }
-}
-
-fn copy(key: ServiceKey, entry: &Entry, into: &mut Table) {
-    let place = into.insert(key, entry.service.clone());
-    for (address, destination) in entry.destinations() {
-        place.insert(*address, *destination);
     }
 }
 

@@ -16,6 +16,7 @@
 //! | what the core says is done | `acting` |
 //! | reload, orders, the end | `changing` |
 //! | our part of the kernel's table | `kernel` |
+//! | what the supervisor passes on | `reading` |
 //! | DNS names, addresses of this host, scripts | `names`, `addresses`, `scripts` |
 //! | what people are told | `report` |
 //! | what a next life needs | `store` |
@@ -30,6 +31,7 @@ mod hearing;
 mod kernel;
 pub mod launch;
 mod names;
+mod reading;
 mod report;
 mod role;
 mod scripts;

@@ -5,20 +5,18 @@ use std::io;
 
 use config::model::Global;
 use netlink::ipvs::IpvsOptions;
-use notify::resolve::Resolver;
-use notify::security::RealSystem;
 use notify::settings::WorkerConfig;
 use sys::channel::Channel;
-use sys::memfd::Mapped;
 use sys::signals::{Signal, Signals};
 use tokio::runtime::LocalOptions;
 
 use crate::balancer::Balancer;
-use crate::core::{Core, Now, Plan};
+use crate::core::{Core, Now};
 use crate::kernel::{self, Kernel, Opener};
 use crate::launch::Launch;
 use crate::names::{self, Source};
-use crate::scripts::{self, Reading, Scripts};
+use crate::reading::{Configuration, read};
+use crate::scripts::Scripts;
 use crate::store::Store;
 
 /// Why the role cannot start.
@@ -64,6 +62,7 @@ pub struct Ground {
 pub struct Role {
     pub(crate) launch: Launch,
     pub(crate) global: Global,
+    pub(crate) configuration: File,
     pub(crate) core: Core,
     pub(crate) scripts: Scripts,
     pub(crate) worker: WorkerConfig,
@@ -76,31 +75,6 @@ pub struct Role {
     pub(crate) resumed: bool,
     pub(crate) channel: Channel,
     pub(crate) signals: Signals,
-}
-
-/// A configuration, taken apart for the role.
-pub(crate) struct Configuration {
-    pub(crate) global: Global,
-    pub(crate) plan: Plan,
-    pub(crate) worker: WorkerConfig,
-    pub(crate) notices: Vec<String>,
-}
-
-/// Takes the model apart that the supervisor has passed on.
-///
-/// # Errors
-/// When it cannot be read, or is no model: a fault of ours or of the machine.
-pub(crate) fn read(configuration: &File, scripts: &mut Scripts) -> Result<Configuration, String> {
-    let bytes = Mapped::of(configuration).map_err(|error| error.to_string())?;
-    let model = config::passing::decode(&bytes).map_err(|error| error.to_string())?;
-    let resolver = Resolver::new(&model, &RealSystem);
-    let mut reading = Reading::new(scripts, &resolver);
-    let mut plan = Plan::new(&model, |command| reading.resolve(command));
-    let mut notices = std::mem::take(&mut reading.notices);
-    let worker = scripts::worker_config(&model, &resolver, &mut notices);
-    notices.append(&mut plan.notes);
-    // The model of ten thousand servers is large, and its virtual servers are in the plan.
-    Ok(Configuration { plan, worker, notices, global: model.global })
 }
 
 impl Role {
@@ -131,7 +105,7 @@ impl Role {
     ) -> Result<Self, StartError> {
         let mut scripts = Scripts::default();
         let Configuration { global, plan, worker, notices } =
-            read(&configuration, &mut scripts).map_err(StartError::Configuration)?;
+            read(&configuration, None, &mut scripts).map_err(StartError::Configuration)?;
         crate::tuning::drop_capabilities(&global);
         let (store, found) = Store::open(store).map_err(system("state store"))?;
         // Exporters and scripts send signals to this process too.
@@ -162,6 +136,7 @@ impl Role {
             channel,
             signals,
             global,
+            configuration,
             launch,
         })
     }

@@ -10,7 +10,7 @@ use config::model::{Command, Model};
 use notify::resolve::Resolver;
 use notify::settings::{FileTrackerConfig, InitFile, ScriptCommand, WorkerConfig};
 
-use crate::core::ScriptId;
+use crate::core::{Plan, ScriptId};
 
 /// All commands that any configuration of this life has named.
 #[derive(Debug, Default)]
@@ -72,6 +72,7 @@ impl<'a> Reading<'a> {
 /// The worker's settings: FIFOs, and the files that checks look at.
 pub(crate) fn worker_config(
     model: &Model,
+    plan: &Plan,
     resolver: &Resolver<'_>,
     notices: &mut Vec<String>,
 ) -> WorkerConfig {
@@ -81,7 +82,7 @@ pub(crate) fn worker_config(
         out.fifos.push(resolver.fifo(model, fifo, notices));
     }
     for file in &model.track_files {
-        if tracked(model, &file.name) {
+        if tracked(plan, &file.name) {
             out.files.push(FileTrackerConfig {
                 name: file.name.text.clone(),
                 path: file.path.clone(),
@@ -100,13 +101,9 @@ pub(crate) fn worker_config(
 }
 
 /// Whether a check looks at that file.
-fn tracked(model: &Model, name: &str) -> bool {
-    let checkers = model
-        .virtual_servers
-        .iter()
-        .flat_map(|server| &server.real_servers)
-        .flat_map(|real| &real.checkers);
-    checkers
-        .into_iter()
-        .any(|checker| matches!(&checker.kind, CheckerKind::File { file, .. } if **file == *name))
+fn tracked(plan: &Plan, name: &str) -> bool {
+    let servers = plan.virtual_servers.iter().flat_map(|vs| &vs.servers);
+    servers.flat_map(|server| &server.checks).any(
+        |check| matches!(&check.checker.kind, CheckerKind::File { file, .. } if **file == *name),
+    )
 }

@@ -10,7 +10,7 @@
 //! between them has changed nothing. When the log has grown to twice what counts, what counts is
 //! written to a free place, before the log if there is room and else behind it, and the head is
 //! pointed there. So a change costs what it changes, however many servers there are. An entry is a
-//! length (u32, little endian) and that many bytes of JSON.
+//! length (u32, little endian) and that many bytes of postcard.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::SavedService;
 
-const MAGIC: [u8; 8] = *b"sf-bal-1";
+const MAGIC: [u8; 8] = *b"sf-bal-2";
 /// Bytes of the head.
 const HEAD: u64 = 32;
 /// The log may waste so many bytes before it is written anew.
@@ -97,9 +97,11 @@ pub(crate) struct Store {
     live: BTreeMap<u32, Extent>,
     /// Bytes of all these entries.
     counting: u64,
+    /// How many virtual servers there are.
+    count: usize,
 }
 
-/// Where an entry's JSON is.
+/// Where an entry's bytes are.
 #[derive(Clone, Copy, Debug)]
 struct Extent {
     offset: u64,
@@ -119,6 +121,7 @@ impl Store {
             kept: Kept::default(),
             live: BTreeMap::new(),
             counting: 0,
+            count: 0,
         };
         let found = store.read();
         if found.is_none() {
@@ -150,7 +153,7 @@ impl Store {
             let offset = end - tail.len() as u64;
             let bytes = tail.get(..usize::try_from(length).ok()?)?;
             rest = &tail[bytes.len()..];
-            match serde_json::from_slice::<Entry<SavedService>>(bytes).ok()? {
+            match postcard::from_bytes::<Entry<SavedService>>(bytes).ok()? {
                 Entry::Kept(kept) => self.kept = kept,
                 Entry::Service(place, saved) => {
                     self.note(place, Extent { offset, length });
@@ -165,6 +168,7 @@ impl Store {
         if self.kept.generation == 0 {
             return None;
         }
+        self.count = services.len();
         Some(Found { kept: self.kept.clone(), services: services.into_values().collect() })
     }
 
@@ -207,6 +211,11 @@ impl Store {
         self.append(&mut log)
     }
 
+    /// Of how many virtual servers the last life or this one has kept something.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
     /// Keeps virtual servers that have changed, by their places; there are `count` in all.
     ///
     /// # Errors
@@ -226,6 +235,7 @@ impl Store {
                 self.write(&mut log)?;
             }
         }
+        self.count = count;
         let count = u32::try_from(count).map_err(io::Error::other)?;
         if self.truncate(count) {
             entry(&mut log, &Entry::<()>::Count(count))?;
@@ -286,10 +296,14 @@ impl Store {
     }
 }
 
-/// Appends an entry to a log; returns the length of its JSON.
+/// Appends an entry to a log; returns the length of its bytes.
 fn entry<T: Serialize>(log: &mut Vec<u8>, entry: &Entry<T>) -> io::Result<u32> {
-    let bytes = serde_json::to_vec(entry).map_err(io::Error::other)?;
-    frame(log, &bytes)
+    let head = log.len();
+    log.extend_from_slice(&[0; 4]);
+    *log = postcard::to_extend(entry, std::mem::take(log)).map_err(io::Error::other)?;
+    let length = u32::try_from(log.len() - head - 4).map_err(io::Error::other)?;
+    log[head..head + 4].copy_from_slice(&length.to_le_bytes());
+    Ok(length)
 }
 
 fn frame(log: &mut Vec<u8>, bytes: &[u8]) -> io::Result<u32> {

@@ -201,7 +201,8 @@ impl Onlooker {
         self.seen = world.events.len();
         for (id, up) in &self.results {
             let order = &world.checks[id];
-            let mine = |vs: &&standfast_balancer::core::VsPlan| vs.name == order.service;
+            let mine =
+                |vs: &&std::sync::Arc<standfast_balancer::core::VsPlan>| vs.name == order.service;
             let plan = world.core.plans().find(mine).expect("its virtual server");
             for (key, _) in &plan.services {
                 let there = world.kernel.destination(key, &order.server);

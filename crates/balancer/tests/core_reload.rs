@@ -491,7 +491,7 @@ fn only_what_changed_is_to_be_saved() {
     let text = format!("{}{}", two(""), vs_on("198.51.100.2 80", &rs(14, "")));
     let mut world = World::new(&text);
     let places = |world: &mut World| -> Vec<usize> {
-        world.core.take_unsaved().into_iter().map(|(place, _)| place).collect()
+        world.core.take_unsaved().map(|(place, _)| place).collect()
     };
     assert_eq!(places(&mut world), [0, 1]);
     assert!(places(&mut world).is_empty());

@@ -62,11 +62,11 @@ impl Writer {
     pub(crate) fn begin(&mut self, kind: u16, flags: u16, seq: u32) {
         self.start = self.bytes.len();
         self.overflow = false;
-        self.put_u32(0);
-        self.put_u16(kind);
-        self.put_u16(flags);
-        self.put_u32(seq);
-        self.put_u32(0);
+        let mut header = [0; HEADER];
+        header[4..6].copy_from_slice(&kind.to_ne_bytes());
+        header[6..8].copy_from_slice(&flags.to_ne_bytes());
+        header[8..12].copy_from_slice(&seq.to_ne_bytes());
+        self.put(&header);
     }
 
     /// Ends the message. When an attribute was too long for its length field, the message is
@@ -114,15 +114,32 @@ impl Writer {
     }
 
     pub(crate) fn attr_u8(&mut self, kind: u16, value: u8) {
-        self.attr(kind, &[value]);
+        self.attr_word(kind, 1, [value, 0, 0, 0]);
     }
 
     pub(crate) fn attr_u16(&mut self, kind: u16, value: u16) {
-        self.attr(kind, &value.to_ne_bytes());
+        let [a, b] = value.to_ne_bytes();
+        self.attr_word(kind, 2, [a, b, 0, 0]);
+    }
+
+    /// A 16-bit integer in network byte order.
+    pub(crate) fn attr_be16(&mut self, kind: u16, value: u16) {
+        let [a, b] = value.to_be_bytes();
+        self.attr_word(kind, 2, [a, b, 0, 0]);
     }
 
     pub(crate) fn attr_u32(&mut self, kind: u16, value: u32) {
-        self.attr(kind, &value.to_ne_bytes());
+        self.attr_word(kind, 4, value.to_ne_bytes());
+    }
+
+    /// An attribute of up to four bytes, padding included, in one go: most are no longer, and a large
+    /// table has half a million of them.
+    #[inline]
+    fn attr_word(&mut self, kind: u16, len: u16, data: [u8; 4]) {
+        let [a, b] = (4 + len).to_ne_bytes();
+        let [c, d] = kind.to_ne_bytes();
+        let [e, f, g, h] = data;
+        self.put(&[a, b, c, d, e, f, g, h]);
     }
 
     /// A string with the terminating NUL that the kernel expects.
@@ -178,7 +195,10 @@ impl Writer {
     }
 
     fn pad(&mut self) {
-        self.bytes.resize(align(self.bytes.len()), 0);
+        let len = align(self.bytes.len());
+        if len > self.bytes.len() {
+            self.bytes.resize(len, 0);
+        }
     }
 }
 

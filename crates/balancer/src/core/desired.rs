@@ -1,6 +1,7 @@
 //! The part of the kernel's table that is ours, kept up to date service by service.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use netlink::ipvs::{Destination, Entry, ServiceKey, Table};
 
@@ -57,11 +58,10 @@ impl Core {
         if self.desired.get(&key) == entry.as_ref() {
             return false;
         }
-        self.desired.remove(&key);
-        if let Some(entry) = entry {
-            let service = self.desired.insert(key, entry.service.clone());
-            for (address, wanted) in entry.destinations() {
-                service.insert(*address, *wanted);
+        match entry {
+            Some(entry) => self.desired.put(key, Arc::new(entry)),
+            None => {
+                self.desired.remove(&key);
             }
         }
         self.changed.insert(key);
@@ -76,7 +76,7 @@ impl Core {
         let owners = self.owners.get(key)?;
         let first = self.virtual_servers.get(*owners.first()?)?;
         let (_, service) = first.plan.services.iter().find(|(candidate, _)| candidate == key)?;
-        let mut entry = Entry::new(service.clone());
+        let mut entry = Entry::with_capacity(service.clone(), first.servers.len());
         for vs in owners.iter().filter_map(|v| self.virtual_servers.get(*v)) {
             for server in &vs.servers {
                 let Some(wanted) = vs.destination(server) else { continue };

@@ -15,7 +15,7 @@ use super::event::{DownCause, Event, EventKind, Notice, Server, UpCause, WeightC
 use super::io::{CheckOrder, CheckResult, Input, Lookup, Now, Output};
 use super::key::VsKey;
 use super::names::Known;
-use super::plan::{CheckPlan, Plan, VsPlan, destination, server_name};
+use super::plan::{CheckPlan, Plan, VsPlan, destination};
 use super::save::SavedService;
 use super::server::{Ck, Ordered, Rs, Vs};
 use super::text;
@@ -96,7 +96,7 @@ impl Core {
         let mut saved = SavedService::by_key(saved);
         for vs in plan.virtual_servers {
             let earlier = saved.get_mut(&vs.key).and_then(VecDeque::pop_front);
-            core.add_service(Arc::new(vs), earlier, false);
+            core.add_service(vs, earlier, false);
         }
         core.index();
         for v in 0..core.virtual_servers.len() {
@@ -153,11 +153,10 @@ impl Core {
         let mut list = Vec::new();
         for vs in &self.virtual_servers {
             for server in &vs.servers {
-                let order = server.order.map(|order| order.order);
-                if !matches!(order, Some(Ordered::Draining { .. })) {
+                if !matches!(server.ordered(), Some(Ordered::Draining { .. })) {
                     continue;
                 }
-                let forwarding = vs.plan_of(server).forwarding;
+                let forwarding = vs.plan_of(server).settings.forwarding;
                 let place =
                     |key: &ServiceKey| Some((*key, destination(key, server.address, forwarding)?));
                 list.push(Draining {
@@ -171,8 +170,8 @@ impl Core {
     }
 
     /// The virtual servers' plans, in the order of the file.
-    pub fn plans(&self) -> impl Iterator<Item = &VsPlan> {
-        self.virtual_servers.iter().map(|vs| &*vs.plan)
+    pub fn plans(&self) -> impl ExactSizeIterator<Item = &Arc<VsPlan>> {
+        self.virtual_servers.iter().map(|vs| &vs.plan)
     }
 
     /// Appends a virtual server with its servers. `reload`: others run already.
@@ -214,7 +213,7 @@ impl Core {
             }
             for server in &vs.servers {
                 self.checks.extend(server.checks.iter().map(|ck| (ck.id, (v, server.address))));
-                let deadline = server.order.and_then(|order| order.deadline());
+                let deadline = server.order.as_ref().and_then(|order| order.deadline());
                 self.deadlines.extend(deadline.map(|at| (at, v, server.address)));
             }
         }
@@ -224,24 +223,22 @@ impl Core {
     pub(super) fn new_server(
         &mut self,
         v: usize,
-        plan: usize,
+        plan: u32,
         address: SocketAddr,
         answer_weight: Option<u32>,
     ) -> Rs {
         let vs = &self.virtual_servers[v];
-        let checks = vs.plan.servers[plan].checks.clone();
-        let name = server_name(address, vs.plan.protocol).into();
-        let checks: Vec<_> =
+        let checks = vs.plan.servers[plan as usize].checks.clone();
+        let checks: Box<[_]> =
             checks.into_iter().map(|check| self.start_check(v, address, check, None)).collect();
         let mut server = Rs {
             plan,
             address,
-            name,
             answer_weight,
             alive: false,
             told_down: false,
             since: self.now,
-            cause: String::new(),
+            cause: None,
             checks,
             order: None,
         };
@@ -296,7 +293,7 @@ impl Core {
             return;
         };
         let server = &mut vs.servers[s];
-        let before = server.weight(&vs.plan.servers[server.plan]);
+        let before = server.weight(&vs.plan.servers[server.block()]);
         let check = &mut server.checks[c];
         let (was_up, first) = (check.up, !check.has_run);
         let keyword = check.plan.keyword;
@@ -345,13 +342,13 @@ impl Core {
     pub(super) fn server_up(&mut self, v: usize, s: usize, cause: UpCause) {
         let now = self.now;
         let vs = &mut self.virtual_servers[v];
-        let inhibit = vs.plan.servers[vs.servers[s].plan].inhibit;
+        let inhibit = vs.plan_of(&vs.servers[s]).settings.inhibit;
         let server = &mut vs.servers[s];
         server.alive = true;
         server.told_down = false;
         server.since = now;
         let kind = EventKind::ServerUp { cause, inhibit };
-        server.cause = text::up_cause(cause);
+        server.cause = Some(text::up_cause(cause).into());
         let notice = self.server_notice(v, s, true);
         self.event(v, Some(s), kind, Some(notice));
         self.touch(v);
@@ -361,12 +358,12 @@ impl Core {
     pub(super) fn server_down(&mut self, v: usize, s: usize, cause: DownCause) {
         let now = self.now;
         let vs = &mut self.virtual_servers[v];
-        let inhibit = vs.plan.servers[vs.servers[s].plan].inhibit;
+        let inhibit = vs.plan_of(&vs.servers[s]).settings.inhibit;
         let server = &mut vs.servers[s];
         server.alive = false;
         server.told_down = true;
         server.since = now;
-        server.cause = text::down_cause(&cause);
+        server.cause = Some(text::down_cause(&cause).into());
         let notice = self.server_notice(v, s, false);
         self.event(v, Some(s), EventKind::ServerDown { cause, inhibit }, Some(notice));
         self.touch(v);
@@ -388,10 +385,10 @@ impl Core {
     pub(super) fn server_notice(&self, v: usize, s: usize, up: bool) -> Notice {
         let vs = &self.virtual_servers[v];
         let server = &vs.servers[s];
-        let plan = vs.plan_of(server);
+        let plan = &vs.plan_of(server).settings;
         Notice {
             subject: Subject::RealServer {
-                server: server.name.to_string(),
+                server: vs.name_of(server),
                 of: vs.plan.name.to_string(),
             },
             up,
@@ -434,8 +431,8 @@ impl Core {
     ) -> Option<Mail> {
         let vs = &self.virtual_servers[v];
         let server = &vs.servers[s];
-        let wanted = vs.plan_of(server).mail;
-        wanted.then(|| mail::text::real_server(&server.name, &vs.plan.name, up, cause))
+        let wanted = vs.plan_of(server).settings.mail;
+        wanted.then(|| mail::text::real_server(&vs.name_of(server), &vs.plan.name, up, cause))
     }
 
     /// Tells something.
@@ -453,7 +450,7 @@ impl Core {
             service: vs.plan.key.clone(),
             service_name: vs.plan.name.clone(),
             server: server
-                .map(|server| Server { address: server.address, name: server.name.clone() }),
+                .map(|server| Server { address: server.address, name: vs.name_of(server).into() }),
             kind,
             notice,
         })));
@@ -500,12 +497,12 @@ impl Core {
             let mut seen = HashSet::new();
             for server in &vs.servers {
                 assert!(seen.insert(server.address), "{} is there twice", server.address);
-                assert_eq!(server.alive, server.checks_pass(), "{} by its checks", server.name);
+                assert_eq!(server.alive, server.checks_pass(), "{} by its checks", server.address);
                 let wanted = vs.destination(server);
                 assert!(
                     server.alive || wanted.is_none_or(|wanted| wanted.weight == 0),
                     "{} is down and weighs something",
-                    server.name
+                    server.address
                 );
             }
             let have = vs.weight();

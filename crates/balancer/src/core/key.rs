@@ -105,14 +105,14 @@ pub enum RsHost {
     /// An address.
     Address(IpAddr),
     /// A DNS name.
-    Name(String),
+    Name(Box<str>),
 }
 
-impl From<&Host> for RsHost {
-    fn from(host: &Host) -> Self {
+impl From<Host> for RsHost {
+    fn from(host: Host) -> Self {
         match host {
-            Host::Address(ip) => Self::Address(*ip),
-            Host::Name(name) => Self::Name(name.to_string()),
+            Host::Address(ip) => Self::Address(ip),
+            Host::Name(name) => Self::Name(name),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Real servers that go by a DNS name: each address that the name stands for is a server of its
 //! own. Also how a virtual server gets its list of servers.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 
 use notify::mail::text::ServerCause;
@@ -31,14 +31,17 @@ impl Core {
     /// Whether nothing is known yet of the name of a block.
     pub(super) fn is_awaited(&self, plan: &RsPlan) -> bool {
         plan.lookup
-            .as_ref()
+            .as_deref()
             .is_some_and(|lookup| self.lookups.get(lookup).is_none_or(|known| !known.tried))
     }
 
     /// Asks for the names of a virtual server.
     pub(super) fn start_lookups(&mut self, v: usize) {
         let plan = self.virtual_servers[v].plan.clone();
-        for lookup in plan.servers.iter().filter_map(|server| server.lookup.as_ref()) {
+        if !plan.named {
+            return;
+        }
+        for lookup in plan.servers.iter().filter_map(|server| server.lookup.as_deref()) {
             let known = self.lookups.entry(lookup.clone()).or_default();
             if !known.asked {
                 known.asked = true;
@@ -49,8 +52,9 @@ impl Core {
 
     /// Asks no more for names that nobody uses.
     pub(super) fn stop_lookups(&mut self) {
-        let plans = self.virtual_servers.iter().flat_map(|vs| &vs.plan.servers);
-        let used: HashSet<&Lookup> = plans.filter_map(|server| server.lookup.as_ref()).collect();
+        let named = self.virtual_servers.iter().filter(|vs| vs.plan.named);
+        let plans = named.flat_map(|vs| &vs.plan.servers);
+        let used: HashSet<&Lookup> = plans.filter_map(|server| server.lookup.as_deref()).collect();
         let unused = self.lookups.keys().filter(|lookup| !used.contains(*lookup));
         for lookup in unused.cloned().collect::<Vec<_>>() {
             self.lookups.remove(&lookup);
@@ -99,28 +103,30 @@ impl Core {
     /// The virtual servers that use a name.
     fn users(&self, lookup: &Lookup) -> Vec<usize> {
         let uses = |v: &usize| {
-            let servers = &self.virtual_servers[*v].plan.servers;
-            servers.iter().any(|server| server.lookup.as_ref() == Some(lookup))
+            let plan = &self.virtual_servers[*v].plan;
+            plan.named && plan.servers.iter().any(|server| server.lookup.as_deref() == Some(lookup))
         };
         (0..self.virtual_servers.len()).filter(uses).collect()
     }
 
     /// The servers that a virtual server is to have: block, address, weight by SRV. No address
     /// twice: addresses in the file come before names, earlier names before later ones.
-    fn wanted(&self, v: usize) -> Vec<(usize, SocketAddr, Option<u32>)> {
+    fn wanted(&self, v: usize) -> Vec<(u32, SocketAddr, Option<u32>)> {
         let plan = &self.virtual_servers[v].plan;
-        let mut claimed: HashSet<SocketAddr> = HashSet::new();
-        let mut wanted = Vec::with_capacity(plan.servers.len());
-        for (p, server) in plan.servers.iter().enumerate() {
-            if let RsHost::Address(ip) = server.key.host {
-                let address = SocketAddr::new(ip, server.key.port);
-                if claimed.insert(address) {
-                    wanted.push((p, address, None));
-                }
-            }
+        let blocks = || (0_u32..).zip(&plan.servers);
+        let fixed = blocks().filter_map(|(p, server)| match server.key.host {
+            RsHost::Address(ip) => Some((p, SocketAddr::new(ip, server.key.port), None)),
+            RsHost::Name(_) => None,
+        });
+        let mut wanted: Vec<_> = Vec::with_capacity(plan.servers.len());
+        wanted.extend(fixed);
+        if !plan.named {
+            return wanted;
         }
-        for (p, server) in plan.servers.iter().enumerate() {
-            let known = server.lookup.as_ref().and_then(|lookup| self.lookups.get(lookup));
+        let mut claimed: HashSet<SocketAddr> = HashSet::new();
+        wanted.retain(|(_, address, _)| claimed.insert(*address));
+        for (p, server) in blocks() {
+            let known = server.lookup.as_deref().and_then(|lookup| self.lookups.get(lookup));
             for answer in known.into_iter().flat_map(|known| &known.answers) {
                 let port = if server.key.port == 0 { answer.port } else { None };
                 let address = SocketAddr::new(answer.ip, port.unwrap_or(server.key.port));
@@ -138,42 +144,20 @@ impl Core {
     /// of an earlier process.
     pub(super) fn populate(&mut self, v: usize, running: bool, saved: Option<&SavedService>) {
         let wanted = self.wanted(v);
-        let keep: HashSet<_> = wanted.iter().map(|(p, address, _)| (*p, *address)).collect();
-        let mut changes: BTreeMap<usize, (Vec<SocketAddr>, Vec<SocketAddr>)> = BTreeMap::new();
-        let gone: Vec<_> = {
-            let servers = self.virtual_servers[v].servers.iter().enumerate();
-            servers
-                .filter(|(_, rs)| !keep.contains(&(rs.plan, rs.address)))
-                .map(|(s, _)| s)
-                .collect()
-        };
-        for &s in &gone {
-            let server = &self.virtual_servers[v].servers[s];
-            changes.entry(server.plan).or_default().1.push(server.address);
-        }
-        let had: HashSet<_> =
-            self.virtual_servers[v].servers.iter().map(|rs| (rs.plan, rs.address)).collect();
-        for (p, address, _) in
-            wanted.iter().filter(|(p, address, _)| !had.contains(&(*p, *address)))
-        {
-            changes.entry(*p).or_default().0.push(*address);
-        }
-        if running {
-            self.tell_names(v, &changes);
-        }
-        for (before, s) in gone.iter().enumerate() {
-            self.remove_server(v, s - before, true);
+        if running || !self.virtual_servers[v].servers.is_empty() {
+            self.depopulate(v, running, &wanted);
         }
         let old = std::mem::take(&mut self.virtual_servers[v].servers);
         let mut old: HashMap<_, _> =
             old.into_iter().map(|server| ((server.plan, server.address), server)).collect();
         let mut heavier = Vec::new();
-        let mut fresh = BTreeSet::new();
+        let mut fresh = Vec::new();
         let mut servers: Vec<Rs> = Vec::with_capacity(wanted.len());
         for (p, address, weight) in wanted {
-            let server = match old.remove(&(p, address)) {
+            let known = if old.is_empty() { None } else { old.remove(&(p, address)) };
+            let server = match known {
                 Some(mut server) => {
-                    let plan = &self.virtual_servers[v].plan.servers[p];
+                    let plan = &self.virtual_servers[v].plan.servers[server.block()];
                     let before = server.weight(plan);
                     if std::mem::replace(&mut server.answer_weight, weight) != weight {
                         heavier.push((servers.len(), before));
@@ -186,8 +170,8 @@ impl Core {
                         let mut server = self.new_server(v, p, address, weight);
                         let parked = self.virtual_servers[v].parked.remove(&address);
                         let ordered = saved.and_then(|saved| saved.order_for(address));
-                        server.order = ordered.or(parked);
-                        fresh.insert(servers.len());
+                        server.order = ordered.or(parked).map(Box::new);
+                        fresh.push(servers.len());
                         server
                     }
                 },
@@ -204,6 +188,30 @@ impl Core {
         self.touch(v);
     }
 
+    /// Takes the servers out that are not wanted any more; tells how names changed.
+    fn depopulate(&mut self, v: usize, running: bool, wanted: &[(u32, SocketAddr, Option<u32>)]) {
+        let keep: HashSet<_> = wanted.iter().map(|(p, address, _)| (*p, *address)).collect();
+        let mut changes: BTreeMap<u32, (Vec<SocketAddr>, Vec<SocketAddr>)> = BTreeMap::new();
+        let servers = &self.virtual_servers[v].servers;
+        let gone = |(s, rs): (usize, &Rs)| (!keep.contains(&(rs.plan, rs.address))).then_some(s);
+        let gone: Vec<_> = servers.iter().enumerate().filter_map(gone).collect();
+        for &s in &gone {
+            changes.entry(servers[s].plan).or_default().1.push(servers[s].address);
+        }
+        let had: HashSet<_> = servers.iter().map(|rs| (rs.plan, rs.address)).collect();
+        for (p, address, _) in wanted {
+            if !had.contains(&(*p, *address)) {
+                changes.entry(*p).or_default().0.push(*address);
+            }
+        }
+        if running {
+            self.tell_names(v, &changes);
+        }
+        for (before, s) in gone.iter().enumerate() {
+            self.remove_server(v, s - before, true);
+        }
+    }
+
     /// A server is new: `rs_init_notifies` tells of one that starts as up.
     fn greet(&mut self, v: usize, s: usize, running: bool) {
         let server = &self.virtual_servers[v].servers[s];
@@ -213,7 +221,7 @@ impl Core {
         }
         let server = &mut self.virtual_servers[v].servers[s];
         // What was drained before its name forgot it has no connections left.
-        if let Some(order) = &mut server.order
+        if let Some(order) = server.order.as_deref_mut()
             && matches!(order.order, Ordered::Draining { .. })
         {
             order.order = Ordered::Drained;
@@ -226,13 +234,13 @@ impl Core {
     fn tell_names(
         &mut self,
         v: usize,
-        changes: &BTreeMap<usize, (Vec<SocketAddr>, Vec<SocketAddr>)>,
+        changes: &BTreeMap<u32, (Vec<SocketAddr>, Vec<SocketAddr>)>,
     ) {
         for (p, (added, removed)) in changes {
-            let plan = &self.virtual_servers[v].plan.servers[*p];
+            let plan = &self.virtual_servers[v].plan.servers[*p as usize];
             let RsHost::Name(name) = &plan.key.host else { continue };
             let kind = EventKind::NameChanged {
-                name: name.clone(),
+                name: name.to_string(),
                 added: added.clone(),
                 removed: removed.clone(),
             };
@@ -245,9 +253,9 @@ impl Core {
         let vs = &self.virtual_servers[v];
         let server = &vs.servers[s];
         let plan = vs.plan_of(server);
-        let (alive, inhibited) = (server.alive, !server.alive && plan.inhibit);
+        let (alive, inhibited) = (server.alive, !server.alive && plan.settings.inhibit);
         let name = match &plan.key.host {
-            RsHost::Name(name) if by_name => Some(name.clone()),
+            RsHost::Name(name) if by_name => Some(name.to_string()),
             _ => None,
         };
         let forgotten = name.as_ref().map(|name| format!("{name} does not stand for it any more"));
@@ -266,7 +274,7 @@ impl Core {
                 self.deadlines.remove(&(deadline, v, server.address));
             }
             if by_name {
-                self.virtual_servers[v].parked.insert(server.address, order);
+                self.virtual_servers[v].parked.insert(server.address, *order);
             }
         }
         self.touch(v);

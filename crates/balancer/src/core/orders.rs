@@ -4,6 +4,7 @@
 //! and restarts. A drained or disabled server weighs nothing for the quorum.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::engine::Core;
@@ -76,12 +77,13 @@ impl Core {
     fn carry_out(&mut self, v: usize, s: usize, order: Order) {
         let now = self.now;
         let vs = &mut self.virtual_servers[v];
-        let plan = vs.plan.servers[vs.servers[s].plan].clone();
+        let plan = Arc::clone(&vs.plan);
         let server = &mut vs.servers[s];
+        let plan = &plan.servers[server.block()];
         let address = server.address;
-        let before = server.weight(&plan);
-        let configured = server.configured(&plan);
-        let earlier = server.order;
+        let before = server.weight(plan);
+        let configured = server.configured(plan);
+        let earlier = server.order.as_deref().copied();
         let ordered = match order {
             Order::Weight(weight) => Some(Ordered::Weight(weight)),
             Order::Drain { deadline } => match earlier.map(|earlier| earlier.order) {
@@ -102,7 +104,7 @@ impl Core {
         if ordered == earlier.map(|earlier| earlier.order) {
             return;
         }
-        server.order = ordered.map(|order| Override { order, since: now });
+        server.order = ordered.map(|order| Box::new(Override { order, since: now }));
         if let Some(deadline) = earlier.and_then(|earlier| earlier.deadline()) {
             self.deadlines.remove(&(deadline, v, address));
         }
@@ -128,7 +130,7 @@ impl Core {
         for s in 0..count {
             let vs = &self.virtual_servers[v];
             let server = &vs.servers[s];
-            let order = server.order.map(|order| order.order);
+            let order = server.ordered();
             if matches!(order, Some(Ordered::Draining { .. })) && vs.destination(server).is_none() {
                 self.end_drain(v, s, 0);
             }
@@ -153,7 +155,7 @@ impl Core {
             let closes = matches!(vs.plan.protocol, Some(Transport::Tcp | Transport::Sctp));
             let Some(s) = vs.servers.iter().position(|rs| rs.address == address) else { continue };
             let Some(Override { order: Ordered::Draining { open, quiet, .. }, .. }) =
-                &mut vs.servers[s].order
+                vs.servers[s].order.as_deref_mut()
             else {
                 continue;
             };
@@ -180,7 +182,7 @@ impl Core {
             self.deadlines.pop_first();
             let Some(vs) = self.virtual_servers.get(v) else { continue };
             let Some(s) = vs.servers.iter().position(|rs| rs.address == address) else { continue };
-            if let Some(Ordered::Draining { open, .. }) = vs.servers[s].order.map(|o| o.order) {
+            if let Some(Ordered::Draining { open, .. }) = vs.servers[s].ordered() {
                 self.end_drain(v, s, open.unwrap_or(0));
             }
         }
@@ -190,8 +192,11 @@ impl Core {
     fn end_drain(&mut self, v: usize, s: usize, left: u64) {
         let now = self.now;
         let server = &mut self.virtual_servers[v].servers[s];
-        let Some(order) = server.order else { return };
-        server.order = Some(Override { order: Ordered::Drained, since: now });
+        let drained = Box::new(Override { order: Ordered::Drained, since: now });
+        let Some(order) = server.order.replace(drained) else {
+            server.order = None;
+            return;
+        };
         let address = server.address;
         if let Some(deadline) = order.deadline() {
             self.deadlines.remove(&(deadline, v, address));

@@ -2,6 +2,7 @@
 //! not change while they run.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -26,8 +27,8 @@ pub const MOST_SERVICES: usize = 65_536;
 /// All virtual servers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// In the order of the file.
-    pub virtual_servers: Vec<VsPlan>,
+    /// In the order of the file. One that is shared with the plan that runs did not change.
+    pub virtual_servers: Vec<Arc<VsPlan>>,
     /// `rs_init_notifies`: servers that start as up are told of.
     pub init_notifies: bool,
     /// `no_checker_emails`: mail only when a real server changes, not for each of its checks.
@@ -65,8 +66,13 @@ pub struct VsPlan {
     pub mail: bool,
     /// Its real servers.
     pub servers: Vec<RsPlan>,
-    /// The block itself, without the checkers of its servers: those are in [`RsPlan::checks`].
-    pub model: Arc<model::VirtualServer>,
+    /// Some of them go by a name.
+    pub named: bool,
+    /// The block itself, without its servers: those are in [`Self::servers`].
+    pub model: model::VirtualServer,
+    /// Whether an equal block of a later configuration means the same: no script was looked at, and
+    /// nothing was noted.
+    pub lasting: bool,
 }
 
 /// `sorry_server`
@@ -88,11 +94,20 @@ pub struct RsPlan {
     /// What identifies it within its virtual server.
     pub key: RsKey,
     /// The question for the DNS, for one that goes by a name.
-    pub lookup: Option<Lookup>,
+    pub lookup: Option<Box<Lookup>>,
     /// `weight`
     pub weight: u32,
     /// Nobody wrote a weight: that of an SRV record counts.
     pub weight_open: bool,
+    /// The rest, which is mostly that of its neighbours.
+    pub settings: Arc<RsSettings>,
+    /// Its checks. Equal ones of neighbours are shared.
+    pub checks: Box<[Arc<CheckPlan>]>,
+}
+
+/// What the servers of a virtual server mostly have in common.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RsSettings {
     /// How packets get there.
     pub forwarding: ipvs::Forwarding,
     /// `uthreshold`
@@ -107,10 +122,12 @@ pub struct RsPlan {
     pub notify_down: Option<ScriptId>,
     /// `smtp_alert`
     pub mail: bool,
-    /// Its checks.
-    pub checks: Vec<Arc<CheckPlan>>,
-    /// Its place in [`VsPlan::model`]'s list.
-    pub index: usize,
+    /// `alpha`
+    pub alpha: bool,
+    /// `notify_up` and `notify_down` as they are written.
+    pub scripts: [Option<Box<Command>>; 2],
+    /// `virtualhost`
+    pub virtualhost: Option<Box<str>>,
 }
 
 /// A check of a `real_server` block. A reload leaves a running check alone if nothing but `alpha`
@@ -124,7 +141,7 @@ pub struct CheckPlan {
     /// Starts as down.
     pub alpha: bool,
     /// `virtualhost` of the real or else of the virtual server.
-    pub virtualhost: Option<String>,
+    pub virtualhost: Option<Box<str>>,
     /// The command of a `MISC_CHECK`.
     pub script: Option<ScriptId>,
     /// The weight of a `FILE_CHECK`'s file, where the check has none.
@@ -136,38 +153,89 @@ pub struct CheckPlan {
 impl Plan {
     /// The plan of a checked configuration. `script` resolves commands; `None` disables the
     /// notification, or leaves a `MISC_CHECK` out.
-    pub fn new(model: &Model, mut script: impl FnMut(&Command) -> Option<ScriptId>) -> Self {
-        let ssl = model.ssl.clone().map(Arc::new);
-        let mut plan = Self {
+    pub fn new(model: &Model, script: impl FnMut(&Command) -> Option<ScriptId>) -> Self {
+        let mut planner = Planner::new(model, script);
+        for server in &model.virtual_servers {
+            planner.add(server.clone());
+        }
+        planner.finish()
+    }
+}
+
+/// Makes a [`Plan`], one virtual server after the other: tens of thousands of real servers need not
+/// be in memory as a model and as a plan.
+pub struct Planner<'a, S> {
+    plan: Plan,
+    /// The model, of which everything but the virtual servers is looked at.
+    model: &'a Model,
+    ssl: Option<Arc<Ssl>>,
+    script: S,
+    /// Somebody asked for a script since the virtual server was begun.
+    asked: bool,
+    /// The first virtual server that stands for a service: its place.
+    owners: HashMap<ServiceKey, usize>,
+}
+
+impl<'a, S: FnMut(&Command) -> Option<ScriptId>> Planner<'a, S> {
+    /// Begins. Virtual servers of the model are not looked at.
+    pub fn new(model: &'a Model, script: S) -> Self {
+        let plan = Plan {
             init_notifies: model.global.lvs.rs_init_notifies,
             no_checker_mail: model.global.mail.no_checker,
-            ..Self::default()
+            ..Plan::default()
         };
-        let mut owners: HashMap<ServiceKey, Arc<str>> = HashMap::new();
-        for server in &model.virtual_servers {
-            let vs = plan.virtual_server(server, model, ssl.as_ref(), &mut script);
-            for (service, _) in &vs.services {
-                if let Some(first) = owners.insert(*service, vs.name.clone()) {
-                    plan.notes.push(format!(
-                        "{service} belongs to the virtual servers {first} and {}: their servers are \
-                         joined, and the settings of the first count",
-                        vs.name
-                    ));
-                    owners.insert(*service, first);
-                }
-            }
-            plan.virtual_servers.push(vs);
-        }
-        plan
+        let ssl = model.ssl.clone().map(Arc::new);
+        Self { plan, model, ssl, script, asked: false, owners: HashMap::new() }
     }
 
-    fn virtual_server(
-        &mut self,
-        server: &model::VirtualServer,
-        model: &Model,
-        ssl: Option<&Arc<Ssl>>,
-        script: &mut impl FnMut(&Command) -> Option<ScriptId>,
-    ) -> VsPlan {
+    /// Room for so many virtual servers.
+    pub fn reserve(&mut self, count: usize) {
+        self.plan.virtual_servers.reserve_exact(count);
+        self.owners.reserve(count);
+    }
+
+    /// The next virtual server of the file.
+    pub fn add(&mut self, server: model::VirtualServer) {
+        let vs = self.virtual_server(server);
+        self.join(Arc::new(vs));
+    }
+
+    /// The next virtual server of the file is what an earlier configuration had, of which all the
+    /// rest was the same: see [`VsPlan::lasting`].
+    pub fn keep(&mut self, plan: Arc<VsPlan>) {
+        self.join(plan);
+    }
+
+    /// The plan.
+    pub fn finish(self) -> Plan {
+        self.plan
+    }
+
+    fn join(&mut self, vs: Arc<VsPlan>) {
+        let place = self.plan.virtual_servers.len();
+        for (service, _) in &vs.services {
+            let first = *self.owners.entry(*service).or_insert(place);
+            // A group may name an address twice, and that was seen to already.
+            if first != place {
+                self.plan.notes.push(format!(
+                    "{service} belongs to the virtual servers {} and {}: their servers are joined, \
+                     and the settings of the first count",
+                    self.plan.virtual_servers[first].name, vs.name
+                ));
+            }
+        }
+        self.plan.virtual_servers.push(vs);
+    }
+
+    fn resolve(&mut self, command: Option<&Command>) -> Option<ScriptId> {
+        self.asked |= command.is_some();
+        (self.script)(command?)
+    }
+
+    fn virtual_server(&mut self, mut server: model::VirtualServer) -> VsPlan {
+        self.asked = false;
+        let noted = self.plan.notes.len();
+        let reals = std::mem::take(&mut server.real_servers);
         let transport = Transport::from(server.protocol.value);
         let key = match &server.service {
             Service::Address(address) => VsKey::Address { protocol: transport, address: *address },
@@ -179,51 +247,58 @@ impl Plan {
         let name: Arc<str> = match &server.service {
             // Keepalived numbers the virtual servers of a group.
             Service::Group(group) => {
-                let before = self.virtual_servers.iter().filter(
+                let before = self.plan.virtual_servers.iter().filter(
                     |vs| matches!(&vs.key, VsKey::Group { name, .. } if *group == name.as_str()),
                 );
                 format!("[{group}]:{}", before.count()).into()
             }
             _ => key.to_string().into(),
         };
-        let keys = self.kernel_keys(server, transport, model, &name);
+        let keys = self.kernel_keys(&server, transport, &name);
         let services: Vec<_> =
-            keys.into_iter().map(|key| (key, kernel_service(server, &key))).collect();
+            keys.into_iter().map(|key| (key, kernel_service(&server, &key))).collect();
         let is_mark = |key: &ServiceKey| matches!(key, ServiceKey::FwMark { .. });
         let marks_only = services.iter().all(|(key, _)| is_mark(key));
         let protocol = (!marks_only).then_some(transport);
         let mut suspend = server.ha_suspend;
         if suspend && services.iter().any(|(key, _)| is_mark(key)) {
-            self.notes.push(format!(
+            self.plan.notes.push(format!(
                 "{name}: a firewall mark has no address that ha_suspend could wait for; its checks \
                  always run"
             ));
             suspend = false;
         }
-        let mut servers: Vec<RsPlan> = Vec::with_capacity(server.real_servers.len());
-        let mut seen = HashSet::with_capacity(server.real_servers.len());
-        for (index, real) in server.real_servers.iter().enumerate() {
-            let real = self.real_server(index, real, server, model, ssl, script);
+        let mut servers: Vec<RsPlan> = Vec::with_capacity(reals.len());
+        let mut seen = HashSet::new();
+        for real in reals {
+            let real = self.real_server(real, &server, servers.last());
             // Ports that do not count (DR by a mark) can make two servers one.
-            if seen.insert(real.key.clone()) {
+            if !marks_only || seen.insert(real.key.clone()) {
                 servers.push(real);
             } else {
-                self.notes.push(format!("{name} has the server {} twice", real.key));
+                self.plan.notes.push(format!("{name} has the server {} twice", real.key));
             }
         }
+        let quorum_up = self.resolve(server.quorum_up.as_deref());
+        let quorum_down = self.resolve(server.quorum_down.as_deref());
         VsPlan {
             services,
             protocol,
             quorum: server.quorum.value.max(1),
             hysteresis: server.hysteresis.value.min(server.quorum.value.max(1) - 1),
-            quorum_up: server.quorum_up.as_deref().and_then(&mut *script),
-            quorum_down: server.quorum_down.as_deref().and_then(&mut *script),
-            sorry: server.sorry_server.as_ref().map(|sorry| sorry_plan(sorry, server, protocol)),
+            quorum_up,
+            quorum_down,
+            sorry: server.sorry_server.as_ref().map(|sorry| sorry_plan(sorry, &server, protocol)),
             omega: server.omega,
-            suspend_without: suspend.then(|| local_addresses(server, model)),
+            suspend_without: suspend.then(|| local_addresses(&server, self.model)),
             mail: server.smtp_alert.value,
+            named: servers.iter().any(|server| server.lookup.is_some()),
+            // The number in the name of a group's virtual server depends on those before it.
+            lasting: !self.asked
+                && noted == self.plan.notes.len()
+                && !matches!(key, VsKey::Group { .. }),
             servers,
-            model: Arc::new(without_checkers(server)),
+            model: server,
             key,
             name,
         }
@@ -234,7 +309,6 @@ impl Plan {
         &mut self,
         server: &model::VirtualServer,
         transport: Transport,
-        model: &Model,
         name: &str,
     ) -> Vec<ServiceKey> {
         let own_family = kernel_family(server.family);
@@ -245,7 +319,8 @@ impl Plan {
             Service::FwMark(mark) => return vec![ServiceKey::mark(own_family, *mark)],
             Service::Group(group) => group,
         };
-        let entries = model
+        let entries = self
+            .model
             .virtual_server_groups
             .iter()
             .find(|candidate| candidate.name == *group)
@@ -265,7 +340,7 @@ impl Plan {
                     .all(|ip| add(ServiceKey::address(transport.kernel(), (ip, *port).into()))),
             };
             if !room {
-                self.notes.push(format!(
+                self.plan.notes.push(format!(
                     "{name} has more than {MOST_SERVICES} addresses; the rest is left out"
                 ));
                 break;
@@ -276,74 +351,98 @@ impl Plan {
         keys.into_iter().map(|(key, _)| key).collect()
     }
 
+    /// `before`: the server before it in the file, with which it shares what is equal.
     fn real_server(
         &mut self,
-        index: usize,
-        real: &model::RealServer,
+        real: model::RealServer,
         server: &model::VirtualServer,
-        model: &Model,
-        ssl: Option<&Arc<Ssl>>,
-        script: &mut impl FnMut(&Command) -> Option<ScriptId>,
+        before: Option<&RsPlan>,
     ) -> RsPlan {
         let tunnel = matches!(real.forwarding, Forwarding::Tunnel(_));
         let lookup = match &real.host {
             Host::Address(_) => None,
-            Host::Name(name) => Some(Lookup {
+            Host::Name(name) => Some(Box::new(Lookup {
                 name: name.to_string(),
                 ipv4: tunnel || server.family == Family::V4,
                 ipv6: tunnel || server.family == Family::V6,
-            }),
+            })),
         };
         // Only NAT can change the port; a mark has none to keep.
         let marked = matches!(server.service, Service::FwMark(_));
         let port = if marked && real.forwarding != Forwarding::Nat { 0 } else { real.port };
+        let key = RsKey { host: RsHost::from(real.host), port };
         let virtualhost = real.virtualhost.as_deref().or(server.virtualhost.as_deref());
         let mut checks = Vec::with_capacity(real.checkers.len());
-        for checker in &real.checkers {
-            let mut command = None;
-            if let CheckerKind::Misc(misc) = &checker.kind {
-                command = script(&misc.command);
-                if command.is_none() {
-                    self.notes.push(format!(
-                        "the MISC_CHECK `{}` of {} cannot be run and is left out",
-                        misc.command.program(),
-                        RsKey { host: RsHost::from(&real.host), port }
-                    ));
-                    continue;
-                }
-            }
-            let file_weight = match &checker.kind {
-                CheckerKind::File { file, weight: None } => {
-                    model.track_file(file).map(|file| file.weight.value.into())
-                }
-                _ => None,
-            };
-            let tls = matches!(&checker.kind, CheckerKind::Http(http) if http.tls);
-            checks.push(Arc::new(CheckPlan {
-                keyword: keyword(&checker.kind),
-                alpha: checker.alpha,
-                virtualhost: virtualhost.map(str::to_owned),
-                script: command,
-                file_weight,
-                ssl: if tls { ssl.cloned() } else { None },
-                checker: checker.clone(),
-            }));
+        for checker in real.checkers {
+            let known = before.and_then(|before| before.checks.get(checks.len()));
+            checks.extend(self.check(checker, virtualhost, &key, known));
         }
-        RsPlan {
-            key: RsKey { host: RsHost::from(&real.host), port },
-            lookup,
-            weight: real.weight.value.min(MOST_WEIGHT),
-            weight_open: real.weight.is_default(),
+        let settings = RsSettings {
             forwarding: kernel_forwarding(real.forwarding),
             upper: real.upper_threshold,
             lower: real.lower_threshold,
             inhibit: real.inhibit_on_failure,
-            notify_up: real.notify_up.as_deref().and_then(&mut *script),
-            notify_down: real.notify_down.as_deref().and_then(&mut *script),
+            notify_up: self.resolve(real.notify_up.as_deref()),
+            notify_down: self.resolve(real.notify_down.as_deref()),
             mail: real.smtp_alert,
-            checks,
-            index,
+            alpha: real.alpha,
+            scripts: [real.notify_up, real.notify_down],
+            virtualhost: real.virtualhost,
+        };
+        RsPlan {
+            key,
+            lookup,
+            weight: real.weight.value.min(MOST_WEIGHT),
+            weight_open: real.weight.is_default(),
+            settings: shared(settings, before.map(|before| &before.settings)),
+            checks: checks.into_boxed_slice(),
         }
+    }
+
+    /// `None`: it cannot be run.
+    fn check(
+        &mut self,
+        checker: Checker,
+        virtualhost: Option<&str>,
+        server: &RsKey,
+        known: Option<&Arc<CheckPlan>>,
+    ) -> Option<Arc<CheckPlan>> {
+        let mut command = None;
+        if let CheckerKind::Misc(misc) = &checker.kind {
+            command = self.resolve(Some(&misc.command));
+            if command.is_none() {
+                self.plan.notes.push(format!(
+                    "the MISC_CHECK `{}` of {server} cannot be run and is left out",
+                    misc.command.program(),
+                ));
+                return None;
+            }
+        }
+        let file_weight = match &checker.kind {
+            CheckerKind::File { file, weight: None } => {
+                self.model.track_file(file).map(|file| file.weight.value.into())
+            }
+            _ => None,
+        };
+        let tls = matches!(&checker.kind, CheckerKind::Http(http) if http.tls);
+        let plan = CheckPlan {
+            keyword: keyword(&checker.kind),
+            alpha: checker.alpha,
+            virtualhost: virtualhost.map(Box::from),
+            script: command,
+            file_weight,
+            ssl: if tls { self.ssl.clone() } else { None },
+            checker,
+        };
+        Some(shared(plan, known))
+    }
+}
+
+/// The known one if it is equal.
+fn shared<T: PartialEq>(new: T, known: Option<&Arc<T>>) -> Arc<T> {
+    match known {
+        Some(known) if **known == new => Arc::clone(known),
+        _ => Arc::new(new),
     }
 }
 
@@ -361,15 +460,6 @@ impl CheckPlan {
             && self.file_weight == other.file_weight
             && self.ssl == other.ssl
     }
-}
-
-/// With tens of thousands of servers it is worth not to have every checker twice.
-fn without_checkers(server: &model::VirtualServer) -> model::VirtualServer {
-    let mut server = server.clone();
-    for real in &mut server.real_servers {
-        real.checkers = Box::default();
-    }
-    server
 }
 
 /// The greatest weight that the kernel takes.
@@ -396,10 +486,16 @@ fn sorry_plan(
     }
 }
 
+/// Room for `[255.255.255.255]:sctp:65535`.
+const NAME: usize = 28;
+
 /// What logs and FIFO lines call a real server: `[10.0.0.2]:tcp:80`, `[10.0.0.2]:none:80`.
 pub(super) fn server_name(server: SocketAddr, protocol: Option<Transport>) -> String {
     let protocol = protocol.map_or("none", Transport::word);
-    format!("[{}]:{protocol}:{}", server.ip(), server.port())
+    let mut name = String::with_capacity(NAME);
+    // A `String` takes everything.
+    let _ = write!(name, "[{}]:{protocol}:{}", server.ip(), server.port());
+    name
 }
 
 /// The addresses that `ha_suspend` waits for. Marks have none.

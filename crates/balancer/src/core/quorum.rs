@@ -51,7 +51,7 @@ impl Core {
         let file = |check: &Ck| {
             !check.has_run && matches!(check.plan.checker.kind, CheckerKind::File { .. })
         };
-        vs.plan.servers.iter().any(|server| self.is_awaited(server))
+        vs.plan.named && vs.plan.servers.iter().any(|server| self.is_awaited(server))
             || vs.plan.suspend_without.is_none()
                 && vs.servers.iter().any(|server| server.checks.iter().any(file))
     }

@@ -33,26 +33,48 @@ impl Core {
         }
         let mut old: Vec<Option<Vs>> =
             std::mem::take(&mut self.virtual_servers).into_iter().map(Some).collect();
-        for vs in &old {
-            let services = vs.iter().flat_map(|vs| &vs.plan.services);
-            self.orphans.extend(services.map(|(key, _)| *key));
-        }
+        let before = old.len();
+        // What is known by place is void if a place changes.
+        let mut moved = plan.virtual_servers.len() < before;
+        let mut owned_anew = false;
+        let mut changed = Vec::new();
         self.dirty.clear();
-        self.unsaved.clear();
         for (n, new) in plan.virtual_servers.into_iter().enumerate() {
-            let new = Arc::new(new);
-            match successor.get(&n).and_then(|v| old[*v].take()) {
+            let v = successor.get(&n).copied();
+            moved |= n < before && v != Some(n);
+            match v.and_then(|v| old[v].take()) {
+                Some(vs) if Arc::ptr_eq(&vs.plan, &new) || vs.plan == new => {
+                    self.virtual_servers.push(vs);
+                    self.tell_conflicts(n);
+                }
                 Some(vs) => {
+                    let keys = |plan: &VsPlan| plan.services.iter().map(|(key, _)| *key).collect();
+                    let (had, has): (Vec<_>, Vec<_>) = (keys(&vs.plan), keys(&new));
+                    owned_anew |= had != has;
+                    self.orphans.extend(vs.plan.services.iter().map(|(key, _)| *key));
                     self.virtual_servers.push(vs);
                     self.change_virtual_server(n, new);
+                    changed.push(n);
                 }
-                None => self.add_service(new, None, true),
+                None => {
+                    owned_anew = true;
+                    self.add_service(new, None, true);
+                    changed.push(n);
+                }
             }
-            self.unsaved.insert(n);
+        }
+        for gone in old.into_iter().flatten() {
+            self.orphans.extend(gone.plan.services.iter().map(|(key, _)| *key));
         }
         self.stop_lookups();
-        self.index();
-        for v in 0..self.virtual_servers.len() {
+        if moved {
+            self.unsaved.extend(0..self.virtual_servers.len());
+        }
+        if moved || owned_anew {
+            self.index();
+        }
+        for v in changed {
+            self.unsaved.insert(v);
             self.judge(v, true);
         }
     }
@@ -69,14 +91,14 @@ impl Core {
         }
     }
 
-    /// A virtual server has another plan (or an equal one).
+    /// A virtual server has another plan.
     fn change_virtual_server(&mut self, v: usize, new: Arc<VsPlan>) {
         let old = self.virtual_servers[v].plan.clone();
-        let places: HashMap<&RsKey, usize> =
-            new.servers.iter().enumerate().map(|(p, server)| (&server.key, p)).collect();
+        let places: HashMap<&RsKey, u32> =
+            new.servers.iter().zip(0..).map(|(server, p)| (&server.key, p)).collect();
         let mut s = 0;
         while let Some(server) = self.virtual_servers[v].servers.get(s) {
-            if places.contains_key(&old.servers[server.plan].key) {
+            if places.contains_key(&old.servers[server.block()].key) {
                 s += 1;
             } else {
                 self.tell_dropped(v, s);
@@ -95,7 +117,7 @@ impl Core {
         };
         let vs = &mut self.virtual_servers[v];
         for server in &mut vs.servers {
-            if let Some(p) = places.get(&old.servers[server.plan].key) {
+            if let Some(p) = places.get(&old.servers[server.block()].key) {
                 server.plan = *p;
             }
         }
@@ -114,10 +136,10 @@ impl Core {
     /// the server is up or they are not `alpha`, otherwise as down.
     fn change_checks(&mut self, v: usize, s: usize) {
         let vs = &mut self.virtual_servers[v];
-        let wanted = vs.plan.servers[vs.servers[s].plan].checks.clone();
+        let wanted = vs.plan_of(&vs.servers[s]).checks.clone();
         let server = &mut vs.servers[s];
         let (alive, address) = (server.alive, server.address);
-        let mut old = std::mem::take(&mut server.checks);
+        let mut old = std::mem::take(&mut server.checks).into_vec();
         let mut checks = Vec::with_capacity(wanted.len());
         for plan in wanted {
             let same = old.iter().position(|check| check.plan.runs_as(&plan));
@@ -138,11 +160,22 @@ impl Core {
             self.stop_check(check.id);
         }
         let server = &mut self.virtual_servers[v].servers[s];
-        server.checks = checks;
+        server.checks = checks.into_boxed_slice();
         match (alive, server.checks_pass()) {
             (false, true) => self.server_up(v, s, UpCause::Reload),
             (true, false) => self.server_down(v, s, DownCause::Reload),
             _ => {}
+        }
+    }
+
+    /// The same plan again: only what operators ordered against it is told again.
+    fn tell_conflicts(&mut self, v: usize) {
+        for s in 0..self.virtual_servers[v].servers.len() {
+            let vs = &self.virtual_servers[v];
+            if vs.servers[s].order.is_some() {
+                let configured = vs.servers[s].configured(vs.plan_of(&vs.servers[s]));
+                self.tell_conflict(v, s, configured);
+            }
         }
     }
 
@@ -151,16 +184,15 @@ impl Core {
         let vs = &self.virtual_servers[v];
         let server = &vs.servers[s];
         let now = server.configured(vs.plan_of(server));
-        let Some(order) = server.order.filter(|order| order.order != Ordered::Weight(now)) else {
-            return;
-        };
+        let order = server.order.as_ref().filter(|order| order.order != Ordered::Weight(now));
+        let Some(order) = order else { return };
         let order = order.words();
         self.event(v, Some(s), EventKind::OverrideConflict { order, before, now }, None);
     }
 
     /// The server goes, and what an operator ordered for it.
     fn tell_dropped(&mut self, v: usize, s: usize) {
-        if let Some(order) = self.virtual_servers[v].servers[s].order {
+        if let Some(order) = &self.virtual_servers[v].servers[s].order {
             let order = order.words();
             self.event(v, Some(s), EventKind::OverrideDropped { order }, None);
         }

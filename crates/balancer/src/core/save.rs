@@ -21,13 +21,10 @@ pub struct SavedService {
     up: bool,
     begun: bool,
     since: Now,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
     cause: String,
     servers: Vec<SavedServer>,
     /// What an operator ordered for addresses that a name does not stand for now.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     parked: Vec<(SocketAddr, Override)>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     names: Vec<(Lookup, Vec<Answer>)>,
 }
 
@@ -37,9 +34,7 @@ struct SavedServer {
     address: SocketAddr,
     told_down: bool,
     since: Now,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
     cause: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     order: Option<Override>,
     checks: Vec<SavedCheck>,
 }
@@ -50,10 +45,8 @@ struct SavedCheck {
     kind: String,
     up: bool,
     has_run: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     adjust: Option<Adjustment>,
     since: Now,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
     detail: String,
 }
 
@@ -83,10 +76,14 @@ impl Core {
     /// The virtual servers of which [`Core::save`] would say something else than at the last call:
     /// their places in the list, and what it would say. After a reload these are all, and what was
     /// kept at places that are not there any more is void: see [`Core::count`].
-    pub fn take_unsaved(&mut self) -> Vec<(usize, SavedService)> {
-        let unsaved = std::mem::take(&mut self.unsaved);
-        let places = unsaved.into_iter();
-        places.filter_map(|v| Some((v, self.saved(self.virtual_servers.get(v)?)))).collect()
+    pub fn take_unsaved(
+        &mut self,
+    ) -> impl ExactSizeIterator<Item = (usize, SavedService)> + use<'_> {
+        let mut unsaved = std::mem::take(&mut self.unsaved);
+        // Those that a reload took away.
+        unsaved.split_off(&self.virtual_servers.len());
+        let core = &*self;
+        unsaved.into_iter().map(move |v| (v, core.saved(&core.virtual_servers[v])))
     }
 
     /// How many virtual servers there are.
@@ -96,7 +93,7 @@ impl Core {
     }
 
     fn saved(&self, vs: &Vs) -> SavedService {
-        let lookups = vs.plan.servers.iter().filter_map(|server| server.lookup.as_ref());
+        let lookups = vs.plan.servers.iter().filter_map(|server| server.lookup.as_deref());
         let known = |lookup: &Lookup| {
             let known = self.lookups.get(lookup).filter(|known| known.tried)?;
             Some((lookup.clone(), known.answers.clone()))
@@ -135,15 +132,17 @@ impl Core {
     pub(super) fn restored(
         &mut self,
         v: usize,
-        p: usize,
+        p: u32,
         address: SocketAddr,
         weight: Option<u32>,
         saved: Option<&SavedService>,
     ) -> Option<Rs> {
+        let saved = saved?;
         let vs = &self.virtual_servers[v];
-        let plan = vs.plan.servers[p].clone();
+        let all = Arc::clone(&vs.plan);
+        let plan = &all.servers[p as usize];
         let earlier =
-            saved?.servers.iter().find(|rs| rs.address == address && rs.block == plan.key)?;
+            saved.servers.iter().find(|rs| rs.address == address && rs.block == plan.key)?;
         let same = plan.checks.len() == earlier.checks.len()
             && plan.checks.iter().zip(&earlier.checks).all(|(a, b)| a.keyword == b.kind);
         if !same {
@@ -159,18 +158,16 @@ impl Core {
             check.detail.clone_from(&earlier.detail);
             checks.push(check);
         }
-        let vs = &self.virtual_servers[v];
         let mut server = Rs {
             plan: p,
             address,
-            name: super::plan::server_name(address, vs.plan.protocol).into(),
             answer_weight: weight,
             alive: false,
             told_down: earlier.told_down,
             since: earlier.since,
-            cause: earlier.cause.clone(),
-            checks,
-            order: earlier.order,
+            cause: Some(earlier.cause.as_str()).filter(|cause| !cause.is_empty()).map(Box::from),
+            checks: checks.into_boxed_slice(),
+            order: earlier.order.map(Box::new),
         };
         server.alive = server.checks_pass();
         Some(server)
@@ -183,8 +180,8 @@ fn saved_server(vs: &Vs, server: &Rs) -> SavedServer {
         address: server.address,
         told_down: server.told_down,
         since: server.since,
-        cause: server.cause.clone(),
-        order: server.order,
+        cause: server.cause(),
+        order: server.order.as_deref().copied(),
         checks: server
             .checks
             .iter()

@@ -11,7 +11,7 @@ use netlink::ipvs::Destination;
 use serde::{Deserialize, Serialize};
 
 use super::io::{Adjustment, Now};
-use super::plan::{CheckPlan, MOST_WEIGHT, RsPlan, VsPlan};
+use super::plan::{CheckPlan, MOST_WEIGHT, RsPlan, VsPlan, server_name};
 
 /// A virtual server.
 #[derive(Debug)]
@@ -36,14 +36,12 @@ pub(super) struct Vs {
     pub(super) parked: BTreeMap<SocketAddr, Override>,
 }
 
-/// A real server: one address.
+/// A real server: one address. There are tens of thousands: what few of them have is in a box.
 #[derive(Debug)]
 pub(super) struct Rs {
     /// Its block: place in [`VsPlan::servers`].
-    pub(super) plan: usize,
+    pub(super) plan: u32,
     pub(super) address: SocketAddr,
-    /// Its name in logs.
-    pub(super) name: Arc<str>,
     /// The weight of its SRV record.
     pub(super) answer_weight: Option<u32>,
     /// Whether it serves: every check is up.
@@ -51,9 +49,9 @@ pub(super) struct Rs {
     /// Whether the outside was told that it is down.
     pub(super) told_down: bool,
     pub(super) since: Now,
-    pub(super) cause: String,
-    pub(super) checks: Vec<Ck>,
-    pub(super) order: Option<Override>,
+    pub(super) cause: Option<Box<str>>,
+    pub(super) checks: Box<[Ck]>,
+    pub(super) order: Option<Box<Override>>,
 }
 
 /// A check of a real server.
@@ -114,7 +112,12 @@ impl Vs {
 
     /// The block of a real server.
     pub(super) fn plan_of(&self, server: &Rs) -> &RsPlan {
-        &self.plan.servers[server.plan]
+        &self.plan.servers[server.block()]
+    }
+
+    /// Its name in logs: `[10.0.0.2]:tcp:80`.
+    pub(super) fn name_of(&self, server: &Rs) -> String {
+        server_name(server.address, self.plan.protocol)
     }
 
     /// What the servers that serve weigh together.
@@ -131,8 +134,9 @@ impl Vs {
     /// What the kernel is to have for a server; `None`: nothing.
     pub(super) fn destination(&self, server: &Rs) -> Option<Destination> {
         let plan = self.plan_of(server);
-        let out = plan.inhibit.then_some(0);
-        let weight = match server.order.map(|order| order.order) {
+        let settings = &plan.settings;
+        let out = settings.inhibit.then_some(0);
+        let weight = match server.ordered() {
             Some(Ordered::Drained | Ordered::Disabled) => out,
             // What is open goes on, even while the sorry server takes what is new.
             Some(Ordered::Draining { .. }) if server.alive => Some(0),
@@ -140,15 +144,30 @@ impl Vs {
             _ => Some(server.weight(plan)),
         };
         Some(Destination {
-            forwarding: plan.forwarding,
+            forwarding: settings.forwarding,
             weight: weight?,
-            upper: plan.upper,
-            lower: plan.lower,
+            upper: settings.upper,
+            lower: settings.lower,
         })
     }
 }
 
 impl Rs {
+    /// The place of its block in [`VsPlan::servers`].
+    pub(super) fn block(&self) -> usize {
+        self.plan as usize
+    }
+
+    /// What an operator ordered.
+    pub(super) fn ordered(&self) -> Option<Ordered> {
+        self.order.as_ref().map(|order| order.order)
+    }
+
+    /// Why it is what it is.
+    pub(super) fn cause(&self) -> String {
+        self.cause.as_deref().unwrap_or_default().to_owned()
+    }
+
     /// The weight in the file, or in the SRV record where the file says none. Never 0 by SRV: there
     /// it means the least, not nothing.
     pub(super) fn configured(&self, plan: &RsPlan) -> u32 {
@@ -171,7 +190,7 @@ impl Rs {
     /// What it weighs while it serves. A server that is drained or disabled weighs nothing, also
     /// for the quorum: new clients find nobody there.
     pub(super) fn weight(&self, plan: &RsPlan) -> u32 {
-        match self.order.map(|order| order.order) {
+        match self.ordered() {
             Some(Ordered::Weight(weight)) => weight,
             Some(Ordered::Draining { .. } | Ordered::Drained | Ordered::Disabled) => 0,
             None => {

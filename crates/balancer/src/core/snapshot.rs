@@ -93,7 +93,7 @@ impl Core {
     fn real_servers(&self, vs: &Vs, details: &mut impl Details, now: Now) -> Vec<out::RealServer> {
         let mut list = Vec::with_capacity(vs.servers.len());
         for (p, plan) in vs.plan.servers.iter().enumerate() {
-            let mut found = vs.servers.iter().filter(|server| server.plan == p).peekable();
+            let mut found = vs.servers.iter().filter(|server| server.block() == p).peekable();
             if found.peek().is_none() && plan.lookup.is_some() {
                 list.push(out::RealServer {
                     name: plan.key.to_string(),
@@ -122,23 +122,20 @@ fn places(
 /// What the block of a real server says.
 fn block(vs: &Vs, p: usize) -> out::RealServer {
     let plan = &vs.plan.servers[p];
-    let model = vs.plan.model.real_servers.get(plan.index);
-    let script = |keyword: &str, command: Option<&Command>| {
-        command.map(|command| (keyword.to_owned(), command.words.join(" ")))
+    let settings = &plan.settings;
+    let keywords = ["notify_up", "notify_down"].into_iter().zip(&settings.scripts);
+    let script = |(keyword, command): (&str, &Option<Box<Command>>)| {
+        Some((keyword.to_owned(), command.as_ref()?.words.join(" ")))
     };
-    let scripts = [
-        script("notify_up", model.and_then(|model| model.notify_up.as_deref())),
-        script("notify_down", model.and_then(|model| model.notify_down.as_deref())),
-    ];
     out::RealServer {
-        forwarding: method(plan.forwarding).to_owned(),
-        inhibit: plan.inhibit,
-        upper_threshold: plan.upper,
-        lower_threshold: plan.lower,
-        scripts: scripts.into_iter().flatten().collect(),
-        alpha: model.is_some_and(|model| model.alpha),
-        smtp_alert: plan.mail,
-        virtualhost: model.and_then(|model| Some(model.virtualhost.as_deref()?.to_owned())),
+        forwarding: method(settings.forwarding).to_owned(),
+        inhibit: settings.inhibit,
+        upper_threshold: settings.upper,
+        lower_threshold: settings.lower,
+        scripts: keywords.filter_map(script).collect(),
+        alpha: settings.alpha,
+        smtp_alert: settings.mail,
+        virtualhost: settings.virtualhost.as_deref().map(str::to_owned),
         delay_loop: vs.plan.model.delay_loop.value.as_secs_f64(),
         weight: out::Weight { configured: plan.weight, ..Default::default() },
         ..Default::default()
@@ -151,7 +148,7 @@ fn real_server(vs: &Vs, server: &Rs, details: &mut impl Details, now: Now) -> ou
     let known = server.checks.is_empty() || server.checks.iter().any(|ck| ck.has_run);
     let failed = server.told_down || server.checks.iter().any(|ck| ck.has_run && !ck.up);
     let mut shown = out::RealServer {
-        name: server.name.to_string(),
+        name: vs.name_of(server),
         address: Some(server.address),
         found_by: plan.lookup.as_ref().map(|_| plan.key.to_string()),
         state: match server.alive {
@@ -160,13 +157,13 @@ fn real_server(vs: &Vs, server: &Rs, details: &mut impl Details, now: Now) -> ou
             _ => out::Health::Unknown,
         },
         since: stamp(server.since),
-        cause: server.cause.clone(),
+        cause: server.cause(),
         weight: out::Weight {
             configured: server.configured(plan),
             checks: server.added(plan),
             effective: wanted.map_or(0, |wanted| wanted.weight),
         },
-        order: server.order.map(|order| match order.order {
+        order: server.ordered().map(|order| match order {
             Ordered::Weight(weight) => out::Order::Weight { weight },
             Ordered::Draining { deadline, .. } => out::Order::Drain {
                 deadline_in: deadline.map(|at| at.saturating_sub(now.mono).as_secs_f64()),
@@ -175,12 +172,12 @@ fn real_server(vs: &Vs, server: &Rs, details: &mut impl Details, now: Now) -> ou
             Ordered::Drained => out::Order::Drain { deadline_in: None, finished: true },
             Ordered::Disabled => out::Order::Disable,
         }),
-        ordered: server.order.map(|order| stamp(order.since)),
+        ordered: server.order.as_ref().map(|order| stamp(order.since)),
         set: wanted.is_some(),
         checks: server.checks.iter().map(|ck| check(vs, ck, details)).collect(),
-        ..block(vs, server.plan)
+        ..block(vs, server.block())
     };
-    details.server(&places(&vs.plan, server.address, plan.forwarding), &mut shown);
+    details.server(&places(&vs.plan, server.address, plan.settings.forwarding), &mut shown);
     shown
 }
 

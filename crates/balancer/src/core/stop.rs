@@ -31,7 +31,7 @@ impl Core {
         for s in 0..self.virtual_servers[v].servers.len() {
             let vs = &self.virtual_servers[v];
             let server = &vs.servers[s];
-            let inhibited = !server.alive && vs.plan_of(server).inhibit;
+            let inhibited = !server.alive && vs.plan_of(server).settings.inhibit;
             let notice = (omega && server.alive).then(|| Notice {
                 mail: self.server_mail(v, s, false, ServerCause::ShuttingDown),
                 ..self.server_notice(v, s, false)

@@ -137,7 +137,7 @@ impl World {
         for key in keys {
             let before = self.kernel.remove(&key);
             let wanted = self.core.desired().get(&key);
-            assert_ne!(before.as_ref(), wanted, "{key} did not change");
+            assert_ne!(before.as_deref(), wanted, "{key} did not change");
             self.changed += 1;
             if let Some(entry) = wanted {
                 let service = self.kernel.insert(key, entry.service.clone());

@@ -297,8 +297,7 @@ impl Ipvs {
     }
 
     fn apply_once(&mut self, requests: &[Request]) -> Vec<Result<(), KernelError>> {
-        // Replaced when the answer comes.
-        let mut results = vec![Err(KernelError::TimedOut); requests.len()];
+        let mut results = vec![Ok(()); requests.len()];
         let mut pending = Vec::with_capacity(requests.len().min(self.window));
         self.writer.clear();
         for (position, request) in requests.iter().enumerate() {
@@ -345,6 +344,9 @@ impl Ipvs {
     ) {
         let mut answered = vec![false; pending.len()];
         let rest = self.send_and_collect(end, pending, &mut answered, results);
+        if rest.is_ok() {
+            return;
+        }
         for ((_, position), answered) in pending.iter().zip(answered) {
             if !answered {
                 results[*position] = rest.clone();

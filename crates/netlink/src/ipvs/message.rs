@@ -307,9 +307,7 @@ fn fits(name: &str) -> bool {
 }
 
 fn header(command: u8, writer: &mut Writer) {
-    writer.put_u8(command);
-    writer.put_u8(VERSION);
-    writer.put_u16(0);
+    writer.put(&[command, VERSION, 0, 0]);
 }
 
 fn number_of(family: Family) -> u16 {
@@ -335,7 +333,7 @@ fn put_key(key: &ServiceKey, writer: &mut Writer) {
         ServiceKey::Address { protocol, address } => {
             writer.attr_u16(svc::PROTOCOL, protocol.number().into());
             put_address(svc::ADDR, address.ip(), writer);
-            writer.attr(svc::PORT, &address.port().to_be_bytes());
+            writer.attr_be16(svc::PORT, address.port());
         }
         ServiceKey::FwMark { mark, .. } => writer.attr_u32(svc::FWMARK, *mark),
     }
@@ -385,7 +383,7 @@ fn put_destination(
     writer.nest(top::DEST, |writer| {
         writer.attr_u16(dest::ADDR_FAMILY, number_of(Family::of(address.ip())));
         put_address(dest::ADDR, address.ip(), writer);
-        writer.attr(dest::PORT, &address.port().to_be_bytes());
+        writer.attr_be16(dest::PORT, address.port());
         let Some(settings) = settings else { return };
         writer.attr_u32(dest::FWD_METHOD, method_of(settings.forwarding));
         writer.attr_u32(dest::WEIGHT, settings.weight);
@@ -405,7 +403,7 @@ fn put_destination(
                 TunnelChecksum::Other(flags) => flags,
             };
             writer.attr_u8(dest::TUN_TYPE, kind);
-            writer.attr(dest::TUN_PORT, &port.to_be_bytes());
+            writer.attr_be16(dest::TUN_PORT, port);
             writer.attr_u16(dest::TUN_FLAGS, flags);
         }
     });

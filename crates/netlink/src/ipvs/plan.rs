@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 
@@ -73,8 +74,21 @@ impl Held {
         observed: &mut Table,
     ) -> Settled {
         let mut settled = Settled::default();
+        // Where all went well the mirror has what is wanted, without a look at each destination.
+        let all = results.len() >= plan.requests.len() && results.iter().all(Result::is_ok);
+        let mixed: BTreeSet<ServiceKey> = plan
+            .claims
+            .iter()
+            .filter(|(_, strays)| !strays.is_empty())
+            .map(|(key, _)| *key)
+            .collect();
         for (key, strays) in plan.claims {
             self.services.insert(key, strays);
+        }
+        if all {
+            for (key, goal) in plan.goals {
+                observed.put(key, goal);
+            }
         }
         for key in &plan.gone {
             self.services.remove(key);
@@ -85,9 +99,18 @@ impl Held {
         let lost = std::iter::repeat(&Err(KernelError::Overrun));
         for (request, result) in plan.requests.into_iter().zip(results.iter().chain(lost)) {
             match result {
-                Ok(()) => self.done(&request, observed),
+                Ok(()) => {
+                    let copied = all && request.service().is_some_and(|key| !mixed.contains(key));
+                    if !copied || matches!(request, Request::DelService(_)) {
+                        observed.absorb(&request);
+                    }
+                    self.done(&request);
+                }
                 Err(error) => match verdict(&request, error) {
-                    Verdict::Done => self.done(&request, observed),
+                    Verdict::Done => {
+                        observed.absorb(&request);
+                        self.done(&request);
+                    }
                     Verdict::Stale => settled.uncertain = true,
                     Verdict::Failed => {
                         match &request {
@@ -110,8 +133,7 @@ impl Held {
         settled
     }
 
-    fn done(&mut self, request: &Request, observed: &mut Table) {
-        observed.absorb(request);
+    fn done(&mut self, request: &Request) {
         match request {
             // A new one has no strays.
             Request::NewService(key, _) => {
@@ -171,6 +193,8 @@ pub struct Plan {
     claims: Vec<(ServiceKey, BTreeSet<SocketAddr>)>,
     /// Services that were ours, and are gone without our doing.
     gone: Vec<ServiceKey>,
+    /// What services are when every request was carried out; without those in which strays stay.
+    goals: Vec<(ServiceKey, Arc<Entry>)>,
 }
 
 impl Plan {
@@ -185,7 +209,7 @@ impl Plan {
 #[must_use]
 pub fn plan(observed: &Table, held: &Held, desired: &Table, strays: Strays) -> Plan {
     let mut plan = Plan::default();
-    for (key, wanted) in desired.services() {
+    for (key, wanted) in desired.shared() {
         plan.want(key, wanted, observed.get(key), held.services.get(key), strays);
     }
     for key in held.services.keys().filter(|key| desired.get(key).is_none()) {
@@ -207,7 +231,7 @@ pub fn plan_for<'a>(
     let mut plan = Plan::default();
     let keys: BTreeSet<_> = keys.into_iter().collect();
     for key in &keys {
-        if let Some(wanted) = desired.get(key) {
+        if let Some(wanted) = desired.share(key) {
             plan.want(key, wanted, observed.get(key), held.services.get(key), strays);
         }
     }
@@ -223,7 +247,7 @@ impl Plan {
     fn want(
         &mut self,
         key: &ServiceKey,
-        wanted: &Entry,
+        wanted: &Arc<Entry>,
         found: Option<&Entry>,
         held: Option<&BTreeSet<SocketAddr>>,
         strays: Strays,
@@ -231,6 +255,7 @@ impl Plan {
         let Some(found) = found else {
             self.requests.push(Request::NewService(*key, wanted.service.clone()));
             self.add(key, wanted.destinations());
+            self.goals.push((*key, Arc::clone(wanted)));
             return;
         };
         if found.service != wanted.service {
@@ -267,6 +292,9 @@ impl Plan {
         }
         if held.is_none() {
             self.adopted.push(*key);
+        }
+        if stay.is_empty() {
+            self.goals.push((*key, Arc::clone(wanted)));
         }
         self.claims.push((*key, stay));
     }

@@ -1,0 +1,97 @@
+//! From the model that the supervisor passes on to what the role works by.
+//!
+//! Virtual servers are decoded one by one, and at a reload only those that are not, byte for byte,
+//! what they were: of ten thousand real servers one has another weight.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::sync::Arc;
+
+use config::model::{Command, Global};
+use config::passing::{EncodedServer, Passed};
+use notify::resolve::Resolver;
+use notify::security::RealSystem;
+use notify::settings::WorkerConfig;
+use sys::memfd::Mapped;
+
+use crate::core::{Core, Plan, Planner, ScriptId, VsPlan};
+use crate::scripts::{self, Reading, Scripts};
+
+/// A configuration, taken apart for the role.
+pub(crate) struct Configuration {
+    pub(crate) global: Global,
+    pub(crate) plan: Plan,
+    pub(crate) worker: WorkerConfig,
+    pub(crate) notices: Vec<String>,
+}
+
+/// Takes the model apart. `before`: the one that runs, and the core that runs by it.
+///
+/// # Errors
+/// When it cannot be read, or is no model: a fault of ours or of the machine.
+pub(crate) fn read(
+    configuration: &File,
+    before: Option<(&File, &Core)>,
+    scripts: &mut Scripts,
+) -> Result<Configuration, String> {
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let bytes = Mapped::of(configuration).map_err(|error| text(&error))?;
+    let passed = Passed::open(&bytes).map_err(|error| text(&error))?;
+    let model = passed.model().map_err(|error| text(&error))?;
+    let resolver = Resolver::new(&model, &RealSystem);
+    let mut reading = Reading::new(scripts, &resolver);
+    let mut planner = Planner::new(&model, |command| reading.resolve(command));
+    let old = before.and_then(|(file, core)| Some((Mapped::of(file).ok()?, core)));
+    let earlier = old.as_ref().and_then(|(bytes, core)| Earlier::of(bytes, core, &passed));
+    fill(&mut planner, &passed, earlier)?;
+    let mut plan = planner.finish();
+    let mut notices = std::mem::take(&mut reading.notices);
+    let worker = scripts::worker_config(&model, &plan, &resolver, &mut notices);
+    notices.append(&mut plan.notes);
+    Ok(Configuration { plan, worker, notices, global: model.global })
+}
+
+fn fill<S: FnMut(&Command) -> Option<ScriptId>>(
+    planner: &mut Planner<'_, S>,
+    passed: &Passed<'_>,
+    mut earlier: Option<Earlier<'_>>,
+) -> Result<(), String> {
+    planner.reserve(passed.virtual_servers.len());
+    for (place, encoded) in passed.virtual_servers.iter().enumerate() {
+        match earlier.as_mut().and_then(|earlier| earlier.same(place, encoded)) {
+            Some(plan) => planner.keep(plan),
+            None => planner.add(encoded.decode().map_err(|error| error.to_string())?),
+        }
+    }
+    Ok(())
+}
+
+/// The virtual servers of the configuration that runs.
+struct Earlier<'a> {
+    servers: Vec<EncodedServer<'a>>,
+    plans: Vec<&'a Arc<VsPlan>>,
+    /// Where they are; made when one is elsewhere than before.
+    places: Option<HashMap<EncodedServer<'a>, usize>>,
+}
+
+impl<'a> Earlier<'a> {
+    /// `None` if nothing can be kept: something is another that all virtual servers depend on.
+    fn of(bytes: &'a [u8], core: &'a Core, new: &Passed<'_>) -> Option<Self> {
+        let old = Passed::open(bytes).ok().filter(|old| old.head == new.head)?;
+        let plans: Vec<_> = core.plans().collect();
+        let (servers, places) = (old.virtual_servers, None);
+        (servers.len() == plans.len()).then_some(Self { servers, plans, places })
+    }
+
+    /// The plan of an equal virtual server.
+    fn same(&mut self, place: usize, encoded: &EncodedServer<'_>) -> Option<Arc<VsPlan>> {
+        let found = if self.servers.get(place) == Some(encoded) {
+            place
+        } else {
+            let all = || self.servers.iter().enumerate().map(|(at, it)| (*it, at)).collect();
+            *self.places.get_or_insert_with(all).get(encoded)?
+        };
+        let plan = self.plans.get(found)?;
+        plan.lasting.then(|| Arc::clone(plan))
+    }
+}
