@@ -13,6 +13,7 @@ use notify::resolve::Resolver;
 use notify::security::RealSystem;
 use notify::settings::WorkerConfig;
 use sys::memfd::Mapped;
+use sys::memory::LargeSteps;
 
 use crate::core::{Core, Plan, Planner, ScriptId, VsPlan};
 use crate::scripts::{self, Reading, Scripts};
@@ -36,6 +37,7 @@ pub(crate) fn read(
 ) -> Result<Configuration, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let bytes = Mapped::of(configuration).map_err(|error| text(&error))?;
+    let _steps = LargeSteps::to_read(bytes.len());
     let passed = Passed::open(&bytes).map_err(|error| text(&error))?;
     let model = passed.model().map_err(|error| text(&error))?;
     let resolver = Resolver::new(&model, &RealSystem);

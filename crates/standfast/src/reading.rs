@@ -10,6 +10,7 @@ use config::lower::NotActedOn;
 use config::model::Model;
 use config::source::SourceMap;
 use config::{Loaded, Options as LoadOptions};
+use sys::memory::LargeSteps;
 
 use crate::cli::keepalived::Options;
 use crate::machine::MachineNames;
@@ -72,13 +73,16 @@ pub(crate) fn load_options(config_id: Option<&str>, all_checks: bool) -> LoadOpt
 pub(crate) struct Opened {
     path: PathBuf,
     main: Cell<Option<Vec<u8>>>,
+    /// A large one needs much memory for as long as it is read.
+    _steps: Option<LargeSteps>,
 }
 
 impl Opened {
     /// Reads the main file.
     pub(crate) fn new(path: &Path) -> Result<Self, ReadError> {
-        let main = Cell::new(Some(RealFiles.read(path)?));
-        Ok(Self { path: path.to_owned(), main })
+        let text = RealFiles.read(path)?;
+        let steps = LargeSteps::to_read(text.len());
+        Ok(Self { path: path.to_owned(), main: Cell::new(Some(text)), _steps: steps })
     }
 
     pub(crate) fn path(&self) -> &Path {
