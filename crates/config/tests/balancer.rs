@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use config::diagnostic::{Class, Code, Language, Severity};
 use config::lower::{BuiltinNames, Lowered, lower};
-use config::model::VirtualServer;
 use config::model::balancer::{
     Forwarding, GroupEntry, Protocol, Scheduler, Tunnel, TunnelChecksum,
 };
 use config::model::checker::CheckerKind;
+use config::model::{Family, VirtualServer};
 use config::{Options, load_text};
 
 fn read(text: &str) -> Lowered {
@@ -313,6 +313,33 @@ fn servers_of_a_group_have_the_ports_of_its_members() {
     let with_mark = "fwmark 7\n 198.51.100.10 80";
     assert_eq!(codes_of("DR", with_mark, "80", "protocol TCP"), [Language::Conflict]);
     assert_eq!(codes_of("NAT", "fwmark 7", "80", "protocol TCP"), [Language::NoEffect]);
+}
+
+#[test]
+fn a_service_by_a_group_above_it_has_the_family_of_the_group() {
+    let group = |member: &str| format!("virtual_server_group G {{\n {member}\n}}\n");
+    let server = |real: &str| {
+        format!(
+            "virtual_server group G {{\n lb_algo rr\n lb_kind NAT\n protocol TCP\n \
+             real_server {real} {{\n }}\n}}\n"
+        )
+    };
+    let (v4, v6) = ("203.0.113.1 80", "2001:db8::1 80");
+    for (member, fits, other) in [
+        ("198.51.100.10 80", v4, v6),
+        ("2001:db8::80-90 80", v6, v4),
+        ("fwmark 7 inet6\n fwmark 8 inet", v6, v4),
+    ] {
+        let right = read(&(group(member) + &server(fits)));
+        let family = if fits == v4 { Family::V4 } else { Family::V6 };
+        assert_eq!(right.model.virtual_servers[0].family, family, "{member}");
+        let wrong = codes(&read(&(group(member) + &server(other))));
+        assert!(wrong.contains(&Language::FamilyMismatch), "{member}: {wrong:?}");
+    }
+    // One that does not say, or comes later, leaves it to the servers.
+    for text in [group("fwmark 7") + &server(v6), server(v6) + &group("198.51.100.10 80")] {
+        assert_eq!(read(&text).model.virtual_servers[0].family, Family::V6, "{text}");
+    }
 }
 
 #[test]

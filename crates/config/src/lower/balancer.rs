@@ -13,7 +13,7 @@ use super::track::{Kind, Names};
 use crate::diagnostic::{Diagnostic, Language};
 use crate::keywords::{BlockId, Keyword};
 use crate::model::balancer::{
-    Forwarding, GroupEntry, Host, Protocol, Scheduler, SchedulerFlags, Service, SorryServer, VsSpan,
+    Forwarding, Host, Protocol, Scheduler, SchedulerFlags, Service, SorryServer, VsSpan,
 };
 use crate::model::{Command, Family, Global, Model, Name, Secret, Setting, Ssl, VirtualServer};
 use crate::source::Span;
@@ -160,7 +160,7 @@ impl Context<'_> {
                 self.unhandled(keyword, item);
             }
         }
-        readable.then(|| self.finish_service(draft, model))?
+        readable.then(|| self.finish_service(draft, names, model))?
     }
 
     fn service(&mut self, block: &Item, keyword: &Keyword, names: &Names) -> Option<Service> {
@@ -373,7 +373,7 @@ impl Context<'_> {
         true
     }
 
-    fn finish_service(&mut self, d: Draft, model: &Model) -> Option<VirtualServer> {
+    fn finish_service(&mut self, d: Draft, names: &Names, model: &Model) -> Option<VirtualServer> {
         let title = Title(&d.service);
         let mark = matches!(d.service, Service::FwMark(_));
         if d.servers.is_empty() {
@@ -383,7 +383,7 @@ impl Context<'_> {
             );
             return None;
         }
-        let family = self.family_of(&d, model);
+        let family = self.family_of(&d, names);
         let protocol = self.protocol(&d, mark, title);
         let scheduler = self.defaulted(&d.scheduler, Scheduler::Wlc, d.span, title, "lb_algo wlc");
         let forwarding =
@@ -486,17 +486,10 @@ impl Context<'_> {
         })
     }
 
-    fn family_of(&mut self, d: &Draft, model: &Model) -> Family {
-        let of_group = |name: &Name| {
-            let group = model.virtual_server_groups.iter().find(|g| g.name == *name)?;
-            group.entries.iter().find_map(|entry| match entry {
-                GroupEntry::Addresses { first, .. } => Some(Family::of(first)),
-                GroupEntry::FwMark { family, .. } => *family,
-            })
-        };
+    fn family_of(&mut self, d: &Draft, names: &Names) -> Family {
         let own = match &d.service {
             Service::Address(address) => Some(Family::of(&address.ip())),
-            Service::Group(name) => of_group(name),
+            Service::Group(name) => names.family_of_group(name),
             Service::FwMark(_) => None,
         };
         if let (Some(own), Some(written)) = (own, d.family)

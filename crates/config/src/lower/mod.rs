@@ -253,7 +253,9 @@ impl Lowering {
                 let names = &self.names;
                 let Some(name) = cx.block_name(item, keyword, names, Kind::Group) else { return };
                 self.names.define(Kind::Group, &name, Setting::default());
-                self.model.virtual_server_groups.push(cx.server_group(item, name));
+                let group = cx.server_group(item, name);
+                self.names.define_family(&group);
+                self.model.virtual_server_groups.push(group);
             }
             "virtual_server" => {
                 let server = cx.virtual_server(item, keyword, &self.names, &self.model);

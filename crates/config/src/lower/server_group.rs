@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 
+use rustc_hash::FxHashMap;
+
 use super::context::{Context, parse_network, unsigned};
 use crate::diagnostic::{Diagnostic, Language};
 use crate::model::balancer::{Forwarding, GroupEntry, Service};
-use crate::model::{Model, Name, VirtualServerGroup};
+use crate::model::{Family, Model, Name, VirtualServerGroup};
 use crate::tree::{Item, Token};
 
 impl Context<'_> {
@@ -116,12 +118,21 @@ fn like(ip: IpAddr, number: u128) -> IpAddr {
     }
 }
 
+/// The family that a group says it is of.
+pub(super) fn family(group: &VirtualServerGroup) -> Option<Family> {
+    group.entries.iter().find_map(|entry| match entry {
+        GroupEntry::Addresses { first, .. } => Some(Family::of(first)),
+        GroupEntry::FwMark { family, .. } => *family,
+    })
+}
+
 /// What a group and the services that name it do not agree on: groups may stand below them.
 pub(super) fn check_groups(cx: &mut Context<'_>, model: &Model) {
+    let groups = model.virtual_server_groups.iter().filter(|group| !group.entries.is_empty());
+    let groups: FxHashMap<&str, _> = groups.map(|group| (&*group.name, group)).collect();
     for vs in &model.virtual_servers {
         let Service::Group(name) = &vs.service else { continue };
-        let group = model.virtual_server_groups.iter().find(|group| group.name == *name);
-        let Some(group) = group.filter(|group| !group.entries.is_empty()) else { continue };
+        let Some(group) = groups.get(&**name) else { continue };
         let is_mark = |entry: &GroupEntry| matches!(entry, GroupEntry::FwMark { .. });
         if let Some(span) = vs.protocol.span()
             && group.entries.iter().all(is_mark)

@@ -1,17 +1,22 @@
 //! `vrrp_script`, `vrrp_track_process`, `track_file`, and the lists that refer to them.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
+
 use super::context::{Context, Words, Written, or_default, whole};
+use super::server_group;
 use crate::diagnostic::{Diagnostic, Language};
 use crate::keywords::{BlockId, Keyword, Value};
 use crate::model::track::{InitFile, ParamMatch};
-use crate::model::{Name, Setting, TrackFile, TrackProcess, TrackScript, Tracked, Weight};
+use crate::model::{
+    Family, Name, Setting, TrackFile, TrackProcess, TrackScript, Tracked, VirtualServerGroup,
+    Weight,
+};
 use crate::source::Span;
 use crate::tree::{Item, Token};
-use smol_str::SmolStr;
 
 /// What can be referred to by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,10 +52,12 @@ pub(super) struct Definition {
 /// The names that have been defined so far, and all that the file defines anywhere.
 #[derive(Default)]
 pub(super) struct Names {
-    seen: HashMap<(Kind, SmolStr), Definition>,
-    anywhere: HashMap<(Kind, SmolStr), Span>,
+    seen: FxHashMap<(Kind, SmolStr), Definition>,
+    anywhere: FxHashMap<(Kind, SmolStr), Span>,
     /// Blocks that were named, and turned out to be void.
-    void: HashMap<(Kind, SmolStr), Span>,
+    void: FxHashMap<(Kind, SmolStr), Span>,
+    /// The families of groups of virtual servers that say theirs.
+    families: FxHashMap<SmolStr, Family>,
 }
 
 impl Names {
@@ -86,6 +93,16 @@ impl Names {
     pub(super) fn define(&mut self, kind: Kind, name: &Name, weight: Setting<Weight>) {
         let definition = Definition { span: name.span, weight };
         self.seen.insert((kind, name.text.as_str().into()), definition);
+    }
+
+    pub(super) fn define_family(&mut self, group: &VirtualServerGroup) {
+        if let Some(family) = server_group::family(group) {
+            self.families.insert(group.name.text.as_str().into(), family);
+        }
+    }
+
+    pub(super) fn family_of_group(&self, name: &str) -> Option<Family> {
+        self.families.get(name).copied()
     }
 
     pub(super) fn void(&mut self, kind: Kind, name: &Token) {
