@@ -27,7 +27,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::addresses::Addresses;
 use crate::core::{CheckOrder, Core, Now};
-use crate::kernel::{BoxedIpvs, Kernel, Opener, Unavailable};
+use crate::kernel::{BoxedIpvs, Kernel, Opener, Survey, Unavailable};
 use crate::launch::Launch;
 use crate::names::{Names, Resolution};
 use crate::role::{Role, now};
@@ -97,6 +97,8 @@ pub(crate) struct Balancer {
     pub(crate) available_since: Timestamp,
     /// Clients that wait for the outcome of an attempt to open IPVS.
     pub(crate) waiting: Vec<std::sync::mpsc::SyncSender<status::api::Reply>>,
+    /// What the kernel counts is being read, for these clients.
+    pub(crate) survey: Option<(Survey, Vec<std::sync::mpsc::SyncSender<status::api::Reply>>)>,
     /// The first attempt to open IPVS has ended, and the work has begun.
     pub(crate) begun: bool,
     pub(crate) look_at: Option<Duration>,
@@ -156,6 +158,7 @@ impl Balancer {
             problem: None,
             available_since: stamp,
             waiting: Vec::new(),
+            survey: None,
             begun: false,
             look_at: None,
             retry_at: None,
@@ -316,6 +319,9 @@ impl Balancer {
     }
 
     fn poll_timeout(&self) -> Option<Duration> {
+        if self.survey.is_some() {
+            return Some(Duration::ZERO);
+        }
         let own = [self.look_at, self.retry_at, self.count_at, self.trim_at];
         let times = own.into_iter().chain([self.core.poll_timeout()]);
         times.flatten().min()
@@ -337,6 +343,7 @@ impl Balancer {
             self.trim_at = None;
             sys::memory::give_back();
         }
+        self.survey_on();
         if self.count_at.is_some_and(|at| at <= now.mono) {
             self.count_at = None;
             self.count_connections();

@@ -8,7 +8,7 @@ use config::model::global::FlushOnStop;
 use netlink::ipvs::Table;
 use status::Severity;
 use status::api::{Reply, ServerOrder};
-use status::balancing::{ALL, Wanted};
+use status::balancing::Wanted;
 use status::control::FromRole;
 
 use crate::balancer::{Balancer, stamp};
@@ -176,16 +176,13 @@ impl Balancer {
         }
     }
 
-    /// What one virtual server, or all of them, are like.
-    pub(crate) fn servers(&mut self, wanted: Option<&str>) -> Reply {
-        let Some(text) = wanted.filter(|text| *text != ALL) else {
-            return Reply::Balancing(Box::new(self.snapshot(None)));
-        };
+    /// What one virtual server is like, or those that are called so.
+    pub(crate) fn servers(&mut self, text: &str) -> Reply {
         let known = self.names();
         match known.virtual_servers_called(text) {
             Ok(found) => {
                 let names: BTreeSet<String> = found.into_iter().map(|v| v.name.clone()).collect();
-                Reply::Balancing(Box::new(self.snapshot(Some(&names))))
+                Reply::Balancing(Box::new(self.snapshot(&names)))
             }
             Err(reason) => Reply::Error(reason),
         }

@@ -8,6 +8,7 @@ use netlink::ipvs::{ServiceKey, SyncDaemon, SyncRole, Timeouts};
 use notify::event::{FifoEvent, Report, TrackerKind, TrackerState};
 use status::Severity;
 use status::api::{Reply, Request};
+use status::balancing::ALL;
 use status::control::{Dump, FromRole, ToRole};
 use sys::channel::Incoming;
 use sys::signals::Signal;
@@ -324,8 +325,19 @@ impl Balancer {
         }
         while let Some(call) = self.api.as_ref().and_then(notify::api::Api::next_call) {
             let reply = match call.request {
-                Request::Status => Reply::Balancing(Box::new(self.snapshot(None))),
-                Request::Servers { virtual_server } => self.servers(virtual_server.as_deref()),
+                Request::Status => {
+                    self.answer_all(call.answer);
+                    continue;
+                }
+                Request::Servers { virtual_server } => {
+                    match virtual_server.as_deref().filter(|text| *text != ALL) {
+                        Some(text) => self.servers(text),
+                        None => {
+                            self.answer_all(call.answer);
+                            continue;
+                        }
+                    }
+                }
                 Request::Server { virtual_server, real_server, order } => {
                     self.order(&virtual_server, &real_server, order)
                 }

@@ -115,6 +115,14 @@ impl Outcome {
 /// A service with its destinations, as the kernel counts them.
 pub(crate) type Counted = (ServiceState, Vec<DestinationState>);
 
+/// Counters of services: a large table takes longer to read than checks can wait.
+#[derive(Default)]
+pub(crate) struct Survey {
+    left: Vec<ServiceState>,
+    /// What has been counted.
+    pub(crate) counted: Vec<Counted>,
+}
+
 /// Our part of the table.
 #[derive(Default)]
 pub(crate) struct Kernel {
@@ -400,16 +408,24 @@ impl Kernel {
         }
     }
 
-    /// Counters of some services; those that are not in the kernel are left out.
-    pub(crate) fn counted(&mut self, keys: &BTreeSet<ServiceKey>) -> Vec<Counted> {
-        let Some(ipvs) = &mut self.ipvs else { return Vec::new() };
-        let services = ipvs.services().unwrap_or_default();
-        let ours = services.into_iter().filter(|state| keys.contains(&state.key));
-        ours.map(|state| {
+    /// Begins to count some services; those that are not in the kernel are left out.
+    pub(crate) fn survey(&mut self, keys: &BTreeSet<ServiceKey>) -> Survey {
+        let services = self.ipvs.as_mut().and_then(|ipvs| ipvs.services().ok());
+        let ours = services.into_iter().flatten().filter(|state| keys.contains(&state.key));
+        Survey { left: ours.collect(), counted: Vec::new() }
+    }
+
+    /// Goes on counting, for a while or to the end. Whether it is done.
+    pub(crate) fn count_on(&mut self, survey: &mut Survey, wait: Option<Duration>) -> bool {
+        let begun = Instant::now();
+        while let (Some(ipvs), Some(state)) = (&mut self.ipvs, survey.left.pop()) {
             let destinations = ipvs.destinations(&state.key).unwrap_or_default();
-            (state, destinations)
-        })
-        .collect()
+            survey.counted.push((state, destinations));
+            if wait.is_some_and(|wait| begun.elapsed() > wait) {
+                break;
+            }
+        }
+        survey.left.is_empty() || self.ipvs.is_none()
     }
 
     /// What we last set.
@@ -577,3 +593,6 @@ fn described(request: &Request) -> String {
         Request::Flush => "the table cannot be emptied".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

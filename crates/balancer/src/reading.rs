@@ -97,3 +97,66 @@ impl<'a> Earlier<'a> {
         plan.lasting.then(|| Arc::clone(plan))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::Now;
+
+    fn passed(text: &str) -> File {
+        let loaded = config::load_text(text, &config::Options::default());
+        let model = config::lower::lower(&loaded.tree, &config::lower::BuiltinNames).model;
+        let share = config::passing::Share::Balancer;
+        sys::memfd::sealed_by("test", |to| config::passing::encode(&model, share, to)).unwrap()
+    }
+
+    fn virtual_server(port: u16, more: &str) -> String {
+        format!(
+            "virtual_server 198.51.100.1 {port} {{\n protocol TCP\n {more}\n real_server \
+             203.0.113.1 80 {{\n }}\n}}\n"
+        )
+    }
+
+    /// Which virtual servers of `new` are those of `old`, by ports.
+    fn kept(old: &str, new: &str) -> Vec<u16> {
+        let (old, new) = (passed(old), passed(new));
+        let mut scripts = Scripts::default();
+        let plan = read(&old, None, &mut scripts).unwrap().plan;
+        let core = Core::new(plan, &[], Now::default());
+        let all = read(&new, None, &mut scripts).unwrap();
+        let some = read(&new, Some((&old, &core)), &mut scripts).unwrap();
+        assert_eq!((&some.plan, &some.notices), (&all.plan, &all.notices));
+        let same = |plan: &&Arc<VsPlan>| core.plans().any(|old| Arc::ptr_eq(old, plan));
+        let port = |plan: &Arc<VsPlan>| match plan.key {
+            crate::core::VsKey::Address { address, .. } => address.port(),
+            _ => 0,
+        };
+        some.plan.virtual_servers.iter().filter(same).map(port).collect()
+    }
+
+    #[test]
+    fn what_did_not_change_is_kept_wherever_it_moved() {
+        let [a, b, c] = [1, 2, 3].map(|port| virtual_server(port, ""));
+        let changed = virtual_server(2, "lb_algo rr");
+        assert_eq!(kept(&format!("{a}{b}{c}"), &format!("{a}{b}{c}")), [1, 2, 3]);
+        assert_eq!(kept(&format!("{a}{b}{c}"), &format!("{a}\n\n{changed}{c}")), [1, 3]);
+        assert_eq!(kept(&format!("{a}{b}{c}"), &format!("{c}{b}")), [3, 2]);
+        assert_eq!(kept(&a, &format!("{b}{a}")), [1]);
+    }
+
+    #[test]
+    fn a_script_is_looked_at_again_and_a_group_is_counted_again() {
+        let script = virtual_server(1, "quorum_up /nowhere/script");
+        let group = "virtual_server_group web {\n 198.51.100.1 80\n}\nvirtual_server group web {\n \
+                     protocol TCP\n real_server 203.0.113.1 80 {\n }\n}\n";
+        let text = format!("{script}{group}{}", virtual_server(2, ""));
+        assert_eq!(kept(&text, &text), [2]);
+    }
+
+    #[test]
+    fn nothing_is_kept_when_all_of_it_may_mean_something_else() {
+        let a = virtual_server(1, "");
+        let other = format!("global_defs {{\n rs_init_notifies\n}}\n{a}");
+        assert_eq!(kept(&a, &other), [0; 0]);
+    }
+}

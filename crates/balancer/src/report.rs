@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use checkers::{CheckId, Checkers, State};
 use config::model::checker::{Checker, CheckerKind};
 use netlink::ipvs::{DestinationState, ServiceKey, ServiceState};
+use status::api::Reply;
 use status::balancing::{self as out, Balancing, Health};
 use status::control::Dump;
 use status::snapshot::Node;
@@ -15,30 +17,72 @@ use tokio::time::Instant;
 
 use crate::balancer::{Balancer, Running, stamp};
 use crate::core::{CheckPlan, Details, VsPlan};
-use crate::kernel::{Kernel, role_word};
+use crate::kernel::{Counted, Kernel, role_word};
 use crate::role::now;
+
+/// How long counters are read at a time.
+const SURVEYING: Duration = Duration::from_millis(10);
 
 /// Real servers whose picture takes memory worth giving back.
 const LARGE: usize = 1000;
 
 impl Balancer {
-    /// Everything that clients may know; of the virtual servers all, or those of these names.
-    pub(crate) fn snapshot(&mut self, only: Option<&BTreeSet<String>>) -> Balancing {
-        self.picture(only, false)
+    /// Answers a client that wants to know everything: at once, or when all that the kernel counts
+    /// has been read.
+    pub(crate) fn answer_all(&mut self, client: SyncSender<Reply>) {
+        match &mut self.survey {
+            Some((_, clients)) => clients.push(client),
+            None => {
+                let survey = self.kernel.survey(&self.keys(None));
+                self.survey = Some((survey, vec![client]));
+                self.survey_on();
+            }
+        }
     }
 
-    /// The same; with `settings` also what only the dump file prints of checks.
-    fn picture(&mut self, only: Option<&BTreeSet<String>>, settings: bool) -> Balancing {
+    /// Reads what the kernel counts for a while; answers those who wait for it when it is all there.
+    pub(crate) fn survey_on(&mut self) {
+        let Some((survey, _)) = &mut self.survey else { return };
+        if !self.kernel.count_on(survey, Some(SURVEYING)) {
+            return;
+        }
+        let Some((survey, clients)) = self.survey.take() else { return };
+        let reply = Reply::Balancing(Box::new(self.picture(None, survey.counted, false)));
+        for client in clients {
+            // A client that hung up gets no answer.
+            let _ = client.try_send(reply.clone());
+        }
+    }
+
+    /// What clients may know of the virtual servers of these names.
+    pub(crate) fn snapshot(&mut self, only: &BTreeSet<String>) -> Balancing {
+        let counted = self.count(Some(only));
+        self.picture(Some(only), counted, false)
+    }
+
+    /// The services of all virtual servers, or of those of these names.
+    fn keys(&self, only: Option<&BTreeSet<String>>) -> BTreeSet<ServiceKey> {
+        let plans = self.core.plans();
+        let wanted = plans.filter(|plan| only.is_none_or(|only| only.contains(&*plan.name)));
+        wanted.flat_map(|plan| plan.services.iter().map(|(key, _)| *key)).collect()
+    }
+
+    /// What the kernel counts of them.
+    fn count(&mut self, only: Option<&BTreeSet<String>>) -> Vec<Counted> {
+        let mut survey = self.kernel.survey(&self.keys(only));
+        self.kernel.count_on(&mut survey, None);
+        survey.counted
+    }
+
+    /// With `settings` also what only the dump file prints of checks.
+    fn picture(
+        &mut self,
+        only: Option<&BTreeSet<String>>,
+        counted: Vec<Counted>,
+        settings: bool,
+    ) -> Balancing {
         let wanted = |name: &str| only.is_none_or(|only| only.contains(name));
-        let keys: BTreeSet<ServiceKey> = self
-            .core
-            .plans()
-            .filter(|plan| wanted(&plan.name))
-            .flat_map(|plan| plan.services.iter().map(|(key, _)| *key))
-            .collect();
-        let counted = self
-            .kernel
-            .counted(&keys)
+        let counted = counted
             .into_iter()
             .map(|(service, destinations)| {
                 let by_address = destinations.into_iter().map(|d| (d.address, d)).collect();
@@ -119,7 +163,8 @@ impl Balancer {
     }
 
     fn data(&mut self) -> String {
-        let snapshot = self.picture(None, true);
+        let counted = self.count(None);
+        let snapshot = self.picture(None, counted, true);
         status::dump::check_data(&snapshot, &self.global_lines(&snapshot))
     }
 

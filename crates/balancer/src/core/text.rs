@@ -124,6 +124,9 @@ impl Event {
     #[must_use]
     pub fn record(&self) -> Record {
         let transition = self.transition();
+        // Thousands are kept.
+        let mut message = self.to_string();
+        message.shrink_to_fit();
         Record {
             seq: 0,
             time: stamp(self.time),
@@ -139,7 +142,7 @@ impl Event {
             kind: self.word().to_owned(),
             from: transition.map(|(from, _)| from.to_owned()),
             to: transition.map(|(_, to)| to.to_owned()),
-            message: self.to_string(),
+            message,
             cause: self.cause(),
             hint: self.hint(),
         }
