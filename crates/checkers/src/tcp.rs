@@ -12,7 +12,7 @@ use socket2::Socket;
 use sys::readiness::Crowd;
 use tokio::time::Instant;
 
-use crate::connect;
+use crate::connect::{self, Then};
 use crate::outcome::{self, Cause, Detail, Errno, Failure, Success};
 use crate::patience::Patience;
 use crate::target::Target;
@@ -66,7 +66,7 @@ impl Connection {
     /// The network knows at once, or what our own socket lacks.
     pub(crate) fn begin(target: &Target) -> Result<Self, Failure> {
         let began = Instant::now();
-        match connect::begin_tcp(target) {
+        match connect::begin_tcp(target, Then::Close) {
             Ok(socket) => {
                 let patience = Patience::since(began, target.timeout);
                 Ok(Self { socket, crowd: None, began, patience })
