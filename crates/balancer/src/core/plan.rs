@@ -174,6 +174,8 @@ pub struct Planner<'a, S> {
     asked: bool,
     /// The first virtual server that stands for a service: its place.
     owners: HashMap<ServiceKey, usize>,
+    /// Groups by their names, with the count of virtual servers that stand for them so far.
+    groups: HashMap<&'a str, (&'a model::VirtualServerGroup, usize)>,
 }
 
 impl<'a, S: FnMut(&Command) -> Option<ScriptId>> Planner<'a, S> {
@@ -185,7 +187,11 @@ impl<'a, S: FnMut(&Command) -> Option<ScriptId>> Planner<'a, S> {
             ..Plan::default()
         };
         let ssl = model.ssl.clone().map(Arc::new);
-        Self { plan, model, ssl, script, asked: false, owners: HashMap::new() }
+        let mut groups = HashMap::with_capacity(model.virtual_server_groups.len());
+        for group in &model.virtual_server_groups {
+            groups.entry(&*group.name.text).or_insert((group, 0));
+        }
+        Self { plan, model, ssl, script, asked: false, owners: HashMap::new(), groups }
     }
 
     /// Room for so many virtual servers.
@@ -247,10 +253,12 @@ impl<'a, S: FnMut(&Command) -> Option<ScriptId>> Planner<'a, S> {
         let name: Arc<str> = match &server.service {
             // Keepalived numbers the virtual servers of a group.
             Service::Group(group) => {
-                let before = self.plan.virtual_servers.iter().filter(
-                    |vs| matches!(&vs.key, VsKey::Group { name, .. } if *group == name.as_str()),
-                );
-                format!("[{group}]:{}", before.count()).into()
+                let mut number = 0;
+                if let Some((_, count)) = self.groups.get_mut(&**group) {
+                    number = *count;
+                    *count += 1;
+                }
+                format!("[{group}]:{number}").into()
             }
             _ => key.to_string().into(),
         };
@@ -290,7 +298,7 @@ impl<'a, S: FnMut(&Command) -> Option<ScriptId>> Planner<'a, S> {
             quorum_down,
             sorry: server.sorry_server.as_ref().map(|sorry| sorry_plan(sorry, &server, protocol)),
             omega: server.omega,
-            suspend_without: suspend.then(|| local_addresses(&server, self.model)),
+            suspend_without: suspend.then(|| self.local_addresses(&server)),
             mail: server.smtp_alert.value,
             named: servers.iter().any(|server| server.lookup.is_some()),
             // The number in the name of a group's virtual server depends on those before it.
@@ -319,12 +327,7 @@ impl<'a, S: FnMut(&Command) -> Option<ScriptId>> Planner<'a, S> {
             Service::FwMark(mark) => return vec![ServiceKey::mark(own_family, *mark)],
             Service::Group(group) => group,
         };
-        let entries = self
-            .model
-            .virtual_server_groups
-            .iter()
-            .find(|candidate| candidate.name == *group)
-            .map_or(&[][..], |group| &group.entries);
+        let entries = self.group(group);
         let mut keys: BTreeMap<ServiceKey, usize> = BTreeMap::new();
         let mut add = |key| {
             let place = keys.len();
@@ -349,6 +352,24 @@ impl<'a, S: FnMut(&Command) -> Option<ScriptId>> Planner<'a, S> {
         let mut keys: Vec<_> = keys.into_iter().collect();
         keys.sort_by_key(|(_, place)| *place);
         keys.into_iter().map(|(key, _)| key).collect()
+    }
+
+    /// The lines of a group.
+    fn group(&self, name: &str) -> &'a [GroupEntry] {
+        self.groups.get(name).map_or(&[][..], |(group, _)| &group.entries)
+    }
+
+    /// The addresses that `ha_suspend` waits for. Marks have none.
+    fn local_addresses(&self, server: &model::VirtualServer) -> Vec<(IpAddr, IpAddr)> {
+        let range = |entry: &GroupEntry| match entry {
+            GroupEntry::Addresses { first, last, .. } => Some((*first, *last)),
+            GroupEntry::FwMark { .. } => None,
+        };
+        match &server.service {
+            Service::Address(address) => vec![(address.ip(), address.ip())],
+            Service::FwMark(_) => Vec::new(),
+            Service::Group(name) => self.group(name).iter().filter_map(range).collect(),
+        }
     }
 
     /// `before`: the server before it in the file, with which it shares what is equal.
@@ -496,24 +517,6 @@ pub(super) fn server_name(server: SocketAddr, protocol: Option<Transport>) -> St
     // A `String` takes everything.
     let _ = write!(name, "[{}]:{protocol}:{}", server.ip(), server.port());
     name
-}
-
-/// The addresses that `ha_suspend` waits for. Marks have none.
-fn local_addresses(server: &model::VirtualServer, model: &Model) -> Vec<(IpAddr, IpAddr)> {
-    match &server.service {
-        Service::Address(address) => vec![(address.ip(), address.ip())],
-        Service::FwMark(_) => Vec::new(),
-        Service::Group(name) => model
-            .virtual_server_groups
-            .iter()
-            .filter(|group| group.name == *name)
-            .flat_map(|group| &group.entries)
-            .filter_map(|entry| match entry {
-                GroupEntry::Addresses { first, last, .. } => Some((*first, *last)),
-                GroupEntry::FwMark { .. } => None,
-            })
-            .collect(),
-    }
 }
 
 /// Every address from `first` to `last`, both included.

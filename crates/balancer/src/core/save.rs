@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::engine::Core;
 use super::io::{Adjustment, Answer, Lookup, Now};
-use super::key::{RsKey, VsKey};
+use super::key::{RsHost, RsKey, VsKey};
 use super::names::Known;
 use super::server::{Override, Rs, Vs};
 
@@ -31,9 +31,11 @@ pub struct SavedService {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct SavedServer {
     block: RsKey,
-    address: SocketAddr,
+    /// `None`: what the block says.
+    address: Option<SocketAddr>,
     told_down: bool,
-    since: Now,
+    /// `None`: as long as the virtual server.
+    since: Option<Now>,
     cause: String,
     order: Option<Override>,
     checks: Vec<SavedCheck>,
@@ -62,7 +64,21 @@ impl SavedService {
 
     /// What was ordered for a server, also if its checks are others now.
     pub(super) fn order_for(&self, address: SocketAddr) -> Option<Override> {
-        self.servers.iter().find(|server| server.address == address)?.order
+        self.servers.iter().find(|server| server.is_at(address))?.order
+    }
+}
+
+impl SavedServer {
+    fn is_at(&self, address: SocketAddr) -> bool {
+        self.address.or_else(|| written(&self.block)) == Some(address)
+    }
+}
+
+/// The address in a block.
+fn written(block: &RsKey) -> Option<SocketAddr> {
+    match block.host {
+        RsHost::Address(ip) => Some(SocketAddr::new(ip, block.port)),
+        RsHost::Name(_) => None,
     }
 }
 
@@ -141,8 +157,7 @@ impl Core {
         let vs = &self.virtual_servers[v];
         let all = Arc::clone(&vs.plan);
         let plan = &all.servers[p as usize];
-        let earlier =
-            saved.servers.iter().find(|rs| rs.address == address && rs.block == plan.key)?;
+        let earlier = saved.servers.iter().find(|rs| rs.is_at(address) && rs.block == plan.key)?;
         let same = plan.checks.len() == earlier.checks.len()
             && plan.checks.iter().zip(&earlier.checks).all(|(a, b)| a.keyword == b.kind);
         if !same {
@@ -164,7 +179,7 @@ impl Core {
             answer_weight: weight,
             alive: false,
             told_down: earlier.told_down,
-            since: earlier.since,
+            since: earlier.since.unwrap_or(saved.since),
             cause: Some(earlier.cause.as_str()).filter(|cause| !cause.is_empty()).map(Box::from),
             checks: checks.into_boxed_slice(),
             order: earlier.order.map(Box::new),
@@ -175,11 +190,12 @@ impl Core {
 }
 
 fn saved_server(vs: &Vs, server: &Rs) -> SavedServer {
+    let block = vs.plan_of(server).key.clone();
     SavedServer {
-        block: vs.plan_of(server).key.clone(),
-        address: server.address,
+        address: Some(server.address).filter(|address| written(&block) != Some(*address)),
+        block,
         told_down: server.told_down,
-        since: server.since,
+        since: Some(server.since).filter(|since| *since != vs.since),
         cause: server.cause(),
         order: server.order.as_deref().copied(),
         checks: server
