@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
+use super::checker::CheckerDraft;
 use super::context::{Context, Written, or_default, unsigned};
 use super::server::{Inherited, ServerDraft};
 use super::track::{Kind, Names};
@@ -51,6 +52,8 @@ struct Draft {
     sorry_forwarding: Written<Forwarding>,
     inherited: Inherited,
     servers: Vec<ServerDraft>,
+    /// Those of all servers, one server's after the other's.
+    checkers: Vec<CheckerDraft>,
     span: Span,
 }
 
@@ -81,6 +84,7 @@ impl Draft {
             sorry_forwarding: None,
             inherited: Inherited::default(),
             servers: Vec::new(),
+            checkers: Vec::new(),
             span,
         }
     }
@@ -368,7 +372,8 @@ impl Context<'_> {
             return false;
         }
         if self.argument(item, keyword).is_some() {
-            d.servers.extend(self.real_server(item, names, model));
+            let server = self.real_server(item, names, model, &mut d.checkers);
+            d.servers.extend(server);
         }
         true
     }
@@ -412,8 +417,10 @@ impl Context<'_> {
         let mut real_servers = Vec::with_capacity(d.servers.len());
         let mut seen: FxHashMap<(Host, u16), Span> =
             FxHashMap::with_capacity_and_hasher(d.servers.len(), FxBuildHasher);
+        let mut checkers = d.checkers.into_iter();
         for draft in d.servers {
-            let Some(server) = self.finish_server(draft, &context) else { continue };
+            let own = checkers.by_ref().take(draft.checkers);
+            let Some(server) = self.finish_server(draft, own, &context) else { continue };
             match seen.entry((server.host.clone(), server.port)) {
                 Entry::Vacant(place) => {
                     place.insert(server.span.0);

@@ -43,7 +43,8 @@ pub(super) struct ServerDraft {
     alpha: Option<bool>,
     /// Few servers say anything here.
     inherited: Option<Box<Inherited>>,
-    checkers: Vec<CheckerDraft>,
+    /// How many of the checkers of the virtual server are its own.
+    pub(super) checkers: usize,
     span: Span,
 }
 
@@ -88,13 +89,15 @@ impl Context<'_> {
         true
     }
 
-    /// A `real_server` block.
+    /// A `real_server` block, whose checkers follow those of the servers above it.
     pub(super) fn real_server(
         &mut self,
         block: &Item,
         names: &Names,
         model: &Model,
+        checkers: &mut Vec<CheckerDraft>,
     ) -> Option<ServerDraft> {
+        let before = checkers.len();
         let place = self.place(&block.args);
         let readable = place.is_some();
         let (host, port) = place.unwrap_or((Host::Address(IpAddr::from([0; 4])), 0));
@@ -110,7 +113,7 @@ impl Context<'_> {
             notify_down: None,
             alpha: None,
             inherited: None,
-            checkers: Vec::new(),
+            checkers: 0,
             span: block.line_span,
         };
         for item in block.items() {
@@ -130,16 +133,19 @@ impl Context<'_> {
                 "alpha" => d.alpha = plain(self.boolean(item, keyword)).or(d.alpha),
                 _ => {
                     if let Value::Block(id) = keyword.value {
-                        // Most servers have one.
-                        d.checkers.reserve_exact(1);
-                        d.checkers.extend(self.checker(item, id, names, model));
+                        checkers.extend(self.checker(item, id, names, model));
                     } else if !self.inherited(d.inherited.get_or_insert_default(), item, keyword) {
                         self.unhandled(keyword, item);
                     }
                 }
             }
         }
-        readable.then_some(d)
+        if !readable {
+            checkers.truncate(before);
+            return None;
+        }
+        d.checkers = checkers.len() - before;
+        Some(d)
     }
 
     /// `IP [PORT]` or `NAME [PORT]`.
@@ -178,12 +184,20 @@ impl Context<'_> {
         read.map_or(before, |(n, _)| n)
     }
 
-    /// Applies what the virtual server says.
+    /// Applies what the virtual server says. `checkers` are those of the server, and all are taken.
     pub(super) fn finish_server(
         &mut self,
         d: ServerDraft,
+        checkers: impl Iterator<Item = CheckerDraft>,
         above: &Above<'_>,
     ) -> Option<RealServer> {
+        let alpha = d.alpha.unwrap_or(above.alpha);
+        let outer = match &d.inherited {
+            None => Cow::Borrowed(above.inherited),
+            Some(own) => Cow::Owned(merged(own, above.inherited)),
+        };
+        let mut finished = Vec::with_capacity(d.checkers);
+        finished.extend(checkers.map(|checker| checker.finish(&outer, alpha, above.global)));
         let forwarding = d.forwarding.unwrap_or(above.forwarding);
         let tunnel = matches!(forwarding, Forwarding::Tunnel(_));
         let family = d.family();
@@ -211,16 +225,6 @@ impl Context<'_> {
                 c
             })
         };
-        let alpha = d.alpha.unwrap_or(above.alpha);
-        let outer = match &d.inherited {
-            None => Cow::Borrowed(above.inherited),
-            Some(own) => Cow::Owned(merged(own, above.inherited)),
-        };
-        // Not collected: that would be into the memory of the drafts, which are larger.
-        let mut checkers = Vec::with_capacity(d.checkers.len());
-        for checker in d.checkers {
-            checkers.push(checker.finish(&outer, alpha, above.global));
-        }
         let virtualhost = match outer {
             Cow::Borrowed(outer) => outer.virtualhost.clone(),
             Cow::Owned(outer) => outer.virtualhost,
@@ -243,7 +247,7 @@ impl Context<'_> {
             smtp_alert: smtp_alert.unwrap_or(above.smtp_alert),
             virtualhost,
             snmp_name,
-            checkers: checkers.into(),
+            checkers: finished.into(),
             span: VsSpan(d.span),
         })
     }

@@ -40,7 +40,7 @@ impl Context<'_> {
     /// A `url` block.
     pub(super) fn url(&mut self, block: &Item) -> Option<Url> {
         let mut url = Url {
-            path: "/".to_owned(),
+            path: String::new(),
             digest: None,
             status: Vec::new(),
             virtualhost: None,
@@ -55,11 +55,11 @@ impl Context<'_> {
             max_offset: None,
             stack: None,
         };
-        let (mut pattern, mut belongs) = (None, None);
+        let (mut path, mut pattern, mut belongs) = (None, None, None);
         for item in block.items() {
             let Some(keyword) = self.keyword(BlockId::Url, item) else { continue };
             match keyword.name {
-                "path" => url.path = plain(self.text(item, keyword)).unwrap_or(url.path),
+                "path" => path = plain(self.text(item, keyword)).or(path),
                 "digest" => url.digest = self.digest(item, keyword).or(url.digest),
                 "status_code" => self.status(&mut url.status, item, keyword),
                 "virtualhost" => url.virtualhost = plain(self.text(item, keyword)),
@@ -84,6 +84,7 @@ impl Context<'_> {
                 }
             }
         }
+        url.path = path.unwrap_or_else(|| "/".to_owned());
         url.regex = match (pattern, belongs) {
             (Some(pattern), _) => Some(Box::new(Regex { pattern, ..regex })),
             (None, Some(span)) => {
