@@ -97,7 +97,7 @@ pub(crate) fn run(request: &Request) -> u8 {
 /// Reads and checks one file.
 fn check(file: &Opened, options: &config::Options, environment: &dyn Environment) -> Checked {
     let loaded = file.load(options);
-    let lowered = config::lower::lower(&loaded.tree, &MachineNames::load());
+    let lowered = config::lower::lower(&loaded.tree, &MachineNames::default());
     let mut findings = loaded.diagnostics.clone();
     findings.extend(lowered.diagnostics);
     findings.extend(config::checks::check(

@@ -31,21 +31,24 @@ pub(crate) fn user_name(user: &ScriptUser) -> UserName {
 }
 
 /// Names that the administrator of this machine has given to routing tables, protocols and the like
-/// (`rt_tables` and its kind), from the directories of iproute2.
-#[derive(Debug)]
-pub(crate) struct MachineNames(Names);
+/// (`rt_tables` and its kind), from the directories of iproute2. They are read when one is first
+/// asked for: few configurations do.
+#[derive(Default)]
+pub(crate) struct MachineNames(OnceCell<Names>);
 
 /// Where iproute2 keeps its tables; later ones win.
 const DIRECTORIES: [&str; 3] = ["/usr/lib/iproute2", "/usr/share/iproute2", "/etc/iproute2"];
 
 impl MachineNames {
-    /// Reads the tables. What cannot be read is left out.
-    pub(crate) fn load() -> Self {
-        let (names, problems) = Names::load(&DIRECTORIES);
-        for problem in problems {
-            log::debug!("{problem:?}");
-        }
-        Self(names)
+    /// The tables. What cannot be read is left out.
+    fn names(&self) -> &Names {
+        self.0.get_or_init(|| {
+            let (names, problems) = Names::load(&DIRECTORIES);
+            for problem in problems {
+                log::debug!("{problem:?}");
+            }
+            names
+        })
     }
 }
 
@@ -60,7 +63,7 @@ impl NameTables for MachineNames {
             NameKind::Group => Kind::Group,
             NameKind::IpProtocol => return None,
         };
-        self.0.number(kind, name)
+        self.names().number(kind, name)
     }
 }
 

@@ -128,7 +128,7 @@ pub(crate) fn read(path: &Path, options: &Options) -> Result<Read, String> {
         format!("Unable to read configuration file {}: {error}", path.display())
     })?;
     let mut load = load_options(options.config_id.as_deref(), options.all_includes);
-    let names = MachineNames::load();
+    let names = MachineNames::default();
     let mut read = once(&opened, &load, &names);
     if let Some(seed) = read.model.global.random_seed {
         // Now that it is known where chance starts from, once more.
