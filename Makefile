@@ -40,7 +40,11 @@ differential: ## The same scenarios with Keepalived and with Standfast on either
 	$(CARGO) build --locked -p standfast
 	$(CARGO) test -p standfast-lab --test differential --locked
 
+# cargo starts the test program in the machine that has IPVS.
+IN_VM = --config 'target."cfg(all())".runner = ["$(CURDIR)/tools/vm", "--if-needed", "--memory", "2048"]'
+
 balancing: ## The same servers, clients and failures with Keepalived and with Standfast, on IPVS
+	$(CARGO) test -p standfast-netlink --test ipvs_kernel --locked $(IN_VM)
 	$(CARGO) build --locked -p standfast
 	$(CARGO) test -p standfast-lab --test balancing --locked
 

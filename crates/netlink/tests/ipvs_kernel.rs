@@ -1,6 +1,6 @@
 //! IPVS of the real kernel; `ipvsadm` is the second opinion. Each test has a network namespace for
-//! itself. Where the kernel has no IPVS nothing is tested, and that is printed: run this program
-//! in a virtual machine then (tools/vm).
+//! itself. Where the kernel has no IPVS nothing is tested, and that is printed: `make balancing` runs
+//! this program in a virtual machine then (tools/vm).
 
 mod ipvs_support;
 

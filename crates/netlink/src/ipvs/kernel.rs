@@ -305,10 +305,20 @@ impl Ipvs {
             // in any case, and what comes before the acknowledgement without an answer is done.
             let full = self.writer.len() >= CHUNK || pending.len() + 1 >= self.window;
             let last = full || position + 1 == requests.len();
-            let flags = if last { NLM_F_REQUEST | NLM_F_ACK } else { NLM_F_REQUEST };
+            // To stop a thread that has not run yet is done, fails with EINTR, and netlink says
+            // nothing at all of what fails so.
+            let silent = matches!(request, Request::StopDaemon(_));
+            let asks = last && !silent;
+            let flags = if asks { NLM_F_REQUEST | NLM_F_ACK } else { NLM_F_REQUEST };
             let seq = self.next_seq();
             match message::put(request, (self.family, flags, seq), &mut self.writer) {
-                Ok(()) => pending.push((seq, position)),
+                Ok(()) => {
+                    pending.push((seq, position));
+                    if last && silent {
+                        let seq = self.next_seq();
+                        self.acknowledge(seq);
+                    }
+                }
                 Err(error) => {
                     results[position] = Err(error);
                     if !last || pending.is_empty() {
