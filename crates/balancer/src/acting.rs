@@ -65,9 +65,11 @@ impl Balancer {
             None => Start::Fresh,
         };
         let target = target(&check.kind);
-        self.checkers.start(CheckSpec { id: order.id, check: Rc::new(check), start });
+        let spec = CheckSpec { id: order.id, check: Rc::new(check), start };
         if order.suspended {
-            self.checkers.suspend(order.id);
+            self.checkers.start_suspended(spec);
+        } else {
+            self.checkers.start(spec);
         }
         self.checks.insert(order.id, Running { order, target });
     }
