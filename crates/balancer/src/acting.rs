@@ -65,11 +65,9 @@ impl Balancer {
             None => Start::Fresh,
         };
         let target = target(&check.kind);
-        let spec = CheckSpec { id: order.id, check: Rc::new(check), start };
+        self.checkers.start(CheckSpec { id: order.id, check: Rc::new(check), start });
         if order.suspended {
-            self.checkers.start_suspended(spec);
-        } else {
-            self.checkers.start(spec);
+            self.checkers.suspend(order.id);
         }
         self.checks.insert(order.id, Running { order, target });
     }

@@ -157,13 +157,7 @@ impl Checkers {
 
     /// Begins a check. One that runs under the same id is replaced without a word.
     pub fn start(&self, spec: CheckSpec) {
-        self.inner.borrow_mut().start(spec, false);
-    }
-
-    /// Likewise, suspended from the beginning: nothing counts before it is resumed, not even what
-    /// was told of its file or session already.
-    pub fn start_suspended(&self, spec: CheckSpec) {
-        self.inner.borrow_mut().start(spec, true);
+        self.inner.borrow_mut().start(spec);
     }
 
     /// Ends a check: no event of it comes any more. Its script, if one runs, is terminated.
@@ -273,14 +267,11 @@ async fn connected(crowd: Option<&Crowd>) {
 }
 
 impl Inner {
-    fn start(&mut self, spec: CheckSpec, suspended: bool) {
+    fn start(&mut self, spec: CheckSpec) {
         self.stop(spec.id);
         let now = Instant::now();
-        let mut schedule = Schedule::new(spec.check.schedule, spec.start, self.random.f64(), now);
+        let schedule = Schedule::new(spec.check.schedule, spec.start, self.random.f64(), now);
         let first = schedule.poll_timeout().unwrap_or(now);
-        if suspended {
-            schedule.suspend();
-        }
         let (is_told, delay) = (spec.check.kind.is_told(), spec.check.schedule.delay_loop);
         let weight = match spec.start {
             Start::Resumed { up: true } if spec.check.kind.weighs() => None,
@@ -300,13 +291,11 @@ impl Inner {
                 hindered: false,
             },
         );
-        if !is_told {
+        if is_told {
+            self.hear(spec.id);
+        } else {
             self.slack = self.slack.min(delay / SHARE);
-        }
-        match (suspended, is_told) {
-            (true, _) => {}
-            (false, true) => self.hear(spec.id),
-            (false, false) => self.enqueue(first, spec.id),
+            self.enqueue(first, spec.id);
         }
     }
 

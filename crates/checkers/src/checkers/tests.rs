@@ -17,7 +17,7 @@ use crate::target::Target;
 
 #[derive(Clone, Copy, Debug)]
 enum Order {
-    Start { id: u64, file: bool, retry: u32, resumed: Option<bool>, suspended: bool },
+    Start { id: u64, file: bool, retry: u32, resumed: Option<bool> },
     Stop(u64),
     Suspend(u64),
     Resume(u64),
@@ -28,11 +28,8 @@ enum Order {
 fn any_order() -> impl Strategy<Value = Order> {
     let id = || 0..5_u64;
     prop_oneof![
-        3 => (id(), any::<bool>(), 0..3_u32, any::<Option<bool>>(), any::<bool>()).prop_map(
-            |(id, file, retry, resumed, suspended)| {
-                Order::Start { id, file, retry, resumed, suspended }
-            },
-        ),
+        3 => (id(), any::<bool>(), 0..3_u32, any::<Option<bool>>())
+            .prop_map(|(id, file, retry, resumed)| Order::Start { id, file, retry, resumed }),
         1 => id().prop_map(Order::Stop),
         2 => id().prop_map(Order::Suspend),
         2 => id().prop_map(Order::Resume),
@@ -104,18 +101,11 @@ async fn obey(orders: Vec<Order>) {
     let mut looks = HashMap::new();
     for order in orders {
         match order {
-            Order::Start { id, file, retry, resumed, suspended } => {
+            Order::Start { id, file, retry, resumed } => {
                 hear(&mut events, &mut known);
-                let spec = spec(id, file, retry, resumed);
+                checkers.start(spec(id, file, retry, resumed));
                 known.insert(CheckId(id), resumed);
                 looks.remove(&CheckId(id));
-                if suspended {
-                    checkers.start_suspended(spec);
-                    // Nothing was ever looked at or heard.
-                    looks.insert(CheckId(id), (true, 0));
-                } else {
-                    checkers.start(spec);
-                }
             }
             Order::Stop(id) => {
                 hear(&mut events, &mut known);

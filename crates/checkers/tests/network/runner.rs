@@ -21,7 +21,6 @@ pub(crate) const TESTS: &[Test] = &[
     ("files_told_before_are_remembered", files_before),
     ("sessions_are_judged_when_told", sessions),
     ("suspended_checks_do_not_look", suspended),
-    ("checks_that_begin_suspended_are_not_judged", begun_suspended),
     ("stopped_checks_are_silent", stopped),
     ("resumed_checks_tell_changes_only", resumed),
     ("a_replaced_check_begins_anew", replaced),
@@ -104,26 +103,6 @@ fn suspended() {
         assert!(check.events.try_recv().is_err());
         check.checkers.resume(ID);
         check.down().await;
-    });
-}
-
-fn begun_suspended() {
-    run(async {
-        let mut check = Watched::new(file(0, Some(true)), often());
-        check.checkers.file_value("f", 0);
-        assert_eq!(check.down().await, "value 0, wanted not 0");
-        let again = || {
-            let kind = file(0, None);
-            Rc::new(Check { kind, schedule: often(), log_all_failures: false })
-        };
-        // The value that is known would do, and does not count yet; nor does the next one.
-        check.checkers.start_suspended(CheckSpec { id: ID, check: again(), start: Start::Fresh });
-        check.checkers.file_value("f", 1);
-        assert!(check.events.try_recv().is_err());
-        let status = check.checkers.status(ID).unwrap();
-        assert!(status.suspended && status.state == State::Unknown && status.runs == 0);
-        check.checkers.resume(ID);
-        assert_eq!(check.down().await, "value 1, wanted 0");
     });
 }
 
