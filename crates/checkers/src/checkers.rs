@@ -36,9 +36,9 @@ const AT_ONCE: usize = 16;
 
 /// Looks may begin so much late, if that is no more than a [`SHARE`] of their delay: those that are
 /// due at nearly the same time begin together. Waking is dearer than looking.
-const SLACK: Duration = Duration::from_millis(10);
+const SLACK: Duration = Duration::from_millis(4);
 
-const SHARE: u32 = 200;
+const SHARE: u32 = 500;
 
 /// All checks of a process. Everything ends when it is dropped.
 pub struct Checkers {
@@ -165,7 +165,8 @@ impl Checkers {
         self.inner.borrow_mut().stop(id);
     }
 
-    /// `ha_suspend`: the check does not look until it is resumed. Its state stays as it is.
+    /// `ha_suspend`: the check does not look until it is resumed. Its state stays as it is, but for a
+    /// tracked file, whose value counts at any time.
     pub fn suspend(&self, id: CheckId) {
         self.inner.borrow_mut().suspend(id);
     }
@@ -486,7 +487,9 @@ impl Inner {
             _ => None,
         };
         let Some(result) = result else { return };
-        if running.schedule.is_suspended() {
+        // What a file says counts also then, as with Keepalived.
+        let file = matches!(running.check.kind, Kind::File(_));
+        if running.schedule.is_suspended() && !file {
             return;
         }
         let now = Instant::now();

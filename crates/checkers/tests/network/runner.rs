@@ -19,6 +19,7 @@ use crate::{ID, Test, Watched, address, often, run};
 pub(crate) const TESTS: &[Test] = &[
     ("files_are_judged_when_told", files),
     ("files_told_before_are_remembered", files_before),
+    ("files_are_judged_while_suspended", files_suspended),
     ("sessions_are_judged_when_told", sessions),
     ("suspended_checks_do_not_look", suspended),
     ("stopped_checks_are_silent", stopped),
@@ -69,6 +70,19 @@ fn files_before() {
             Rc::new(Check { kind: file(0, None), schedule: often(), log_all_failures: false });
         check.checkers.start(CheckSpec { id: ID, check: again, start: Start::Fresh });
         check.up().await;
+    });
+}
+
+fn files_suspended() {
+    run(async {
+        let mut check = Watched::new(file(0, None), often());
+        check.checkers.suspend(ID);
+        check.checkers.file_value("f", 0);
+        check.up().await;
+        check.checkers.file_value("f", 1);
+        assert_eq!(check.down().await, "value 1, wanted 0");
+        check.checkers.resume(ID);
+        assert!(check.events.try_recv().is_err());
     });
 }
 
