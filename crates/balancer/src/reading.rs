@@ -100,8 +100,10 @@ impl<'a> Earlier<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::core::Now;
+    use crate::core::{Input, Now};
 
     fn passed(text: &str) -> File {
         let loaded = config::load_text(text, &config::Options::default());
@@ -142,6 +144,42 @@ mod tests {
         assert_eq!(kept(&format!("{a}{b}{c}"), &format!("{a}\n\n{changed}{c}")), [1, 3]);
         assert_eq!(kept(&format!("{a}{b}{c}"), &format!("{c}{b}")), [3, 2]);
         assert_eq!(kept(&a, &format!("{b}{a}")), [1]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn one_reload_after_another_keeps_the_right_ones(
+            files in prop::collection::vec(
+                (Just((1..=6).collect::<Vec<u16>>()).prop_shuffle(), 0..=6_usize, any::<u8>()),
+                2..8,
+            ),
+        ) {
+            let mut scripts = Scripts::default();
+            let mut running: Option<(File, Core)> = None;
+            for (ports, count, changed) in files {
+                let text: String = ports[..count]
+                    .iter()
+                    .map(|port| match changed >> port & 1 {
+                        0 => virtual_server(*port, ""),
+                        _ => virtual_server(*port, "lb_algo rr"),
+                    })
+                    .collect();
+                let next = passed(&text);
+                let anew = read(&next, None, &mut scripts).unwrap().plan;
+                let core = match running {
+                    None => Core::new(anew, &[], Now::default()),
+                    Some((file, mut core)) => {
+                        let kept = read(&next, Some((&file, &core)), &mut scripts).unwrap().plan;
+                        prop_assert_eq!(&kept, &anew);
+                        core.handle(Input::Reload(Box::new(kept)), Now::default());
+                        core
+                    }
+                };
+                running = Some((next, core));
+            }
+        }
     }
 
     #[test]

@@ -185,8 +185,12 @@ fn within(span: Span, lines: &Range<usize>) -> Range<usize> {
 }
 
 /// The text with passwords and keys blotted out, byte for byte as long as before: findings end up
-/// in logs. What can be the cause of a finding (quotes, comment signs, spaces) stays.
+/// in logs. What can be the cause of a finding (quotes, comment signs, spaces) stays. A vertical tab
+/// is shown as a space: it has no width of its own, which the drawing would stumble over.
 fn masked(text: &str) -> Cow<'_, str> {
+    if text.contains('\x0b') {
+        return Cow::Owned(masked(&text.replace('\x0b', " ")).into_owned());
+    }
     if !["auth_pass", "password", "key"].iter().any(|word| text.contains(word)) {
         return Cow::Borrowed(text);
     }

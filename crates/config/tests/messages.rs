@@ -108,6 +108,25 @@ advice[SF0110]: a comment starts directly behind a value
 }
 
 #[test]
+fn a_vertical_tab_is_shown_as_the_space_that_it_is() {
+    check(
+        "a\x0bb#c\n",
+        "
+advice[SF0110]: a comment starts directly behind a value
+ --> keepalived.conf:1:3
+  |
+1 | a b#c
+  |   ^-- this is a comment
+  |   |
+  |   the value ends here
+  |
+  = help: write a space before the comment; if the sign belongs to the value,
+          put the value in double quotes or write a backslash before the sign
+",
+    );
+}
+
+#[test]
 fn the_record_for_programs() {
     let loaded = load_text("a {\n", &Options::default());
     let expected = r#"[
