@@ -4,10 +4,9 @@
 mod core_support;
 
 use std::fmt::Write as _;
-use std::time::Instant;
 
 use core_support::World;
-use standfast_balancer::core::{CheckResult, Core, Input, Now};
+use standfast_balancer::core::{CheckResult, Input};
 
 fn large(services: usize) -> String {
     let mut text = String::new();
@@ -51,37 +50,4 @@ fn one_result_among_forty_thousand_servers_touches_one_service() {
     world.core.handle(Input::Reload(Box::new(plan)), world.now);
     assert!(world.core.poll_output().is_none(), "a reload of the same file does nothing");
     assert_eq!(*world.core.desired(), before);
-}
-
-/// Prints times; for people, in a release build: `cargo test --release -p standfast-balancer --test
-/// core_scale -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn how_long_it_takes() {
-    let mut scripts = core_support::Scripts::default();
-    let model = core_support::model(&large(4000));
-    let clock = Instant::now();
-    let plan = standfast_balancer::core::Plan::new(&model, |_| None);
-    println!("plan {:?}", clock.elapsed());
-    let again = plan.clone();
-    let clock = Instant::now();
-    let mut core = Core::new(plan, &[], Now::default());
-    println!("core with its table {:?}", clock.elapsed());
-    while core.poll_output().is_some() {}
-    let clock = Instant::now();
-    core.handle(Input::Reload(Box::new(again)), Now::default());
-    println!("reload {:?}", clock.elapsed());
-    let clock = Instant::now();
-    let saved = core.save();
-    println!("save {:?}", clock.elapsed());
-    let clock = Instant::now();
-    let bytes: usize = saved.iter().map(|saved| serde_json::to_vec(saved).unwrap().len()).sum();
-    println!("serialize {:?}, {bytes} bytes", clock.elapsed());
-    let plan = scripts.plan(&large(4000));
-    let clock = Instant::now();
-    let _core = Core::new(plan, &saved, Now::default());
-    println!("resume {:?}", clock.elapsed());
-    let clock = Instant::now();
-    let shown = core.snapshot(&mut (), Now::default());
-    println!("snapshot of {} {:?}", shown.len(), clock.elapsed());
 }

@@ -2,6 +2,8 @@
 //! takes no server for dead: what has come meanwhile counts, and who stood still with it may answer
 //! afterwards.
 
+mod plain_get;
+
 use std::future::Future;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -10,8 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use config::model::balancer::Ssl;
-use config::model::checker::{self, HttpProtocol, RecordType, Url};
-use config::model::setting::Setting;
+use config::model::checker::{HttpProtocol, RecordType};
 use standfast_checkers::dns::{self, Dns};
 use standfast_checkers::http::{self, Http};
 use standfast_checkers::smtp::{self, Smtp};
@@ -109,26 +110,7 @@ fn web_servers() {
             gate.pass();
             stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nhello").expect("answered");
         });
-        let url = Url {
-            path: "/".to_owned(),
-            digest: None,
-            status: Vec::new(),
-            virtualhost: None,
-            regex: None,
-            tls_compliant: None,
-        };
-        let settings = checker::Http {
-            tls: false,
-            virtualhost: None,
-            protocol: HttpProtocol::V10,
-            enable_sni: false,
-            sni_name: None,
-            fast_recovery: false,
-            tls_compliant: false,
-            verify: Setting::default(),
-            ca: None,
-            urls: vec![url],
-        };
+        let settings = plain_get::http("/", HttpProtocol::V10);
         let check = Http { settings, target, ssl: Ssl::default() };
         look(keeper, answer, server, http::run(&check, 0, &Clients::default()))
     }

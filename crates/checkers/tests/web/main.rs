@@ -4,6 +4,8 @@
 mod certificates;
 mod hostile;
 mod nginx;
+#[path = "../plain_get/mod.rs"]
+mod plain_get;
 mod tls;
 
 use std::net::SocketAddr;
@@ -11,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use config::model::balancer::Ssl;
-use config::model::checker::{HttpProtocol, Regex, Url};
+use config::model::checker::{HttpProtocol, Regex};
 use config::model::setting::Setting;
 use standfast_checkers::http::{self, Http};
 use standfast_checkers::tls::Clients;
@@ -27,26 +29,7 @@ fn get(to: SocketAddr, path: &str) -> Get {
     let mut target = Target::new(to);
     // Nothing here waits for it unless it is to fail; a busy machine must not make it fail.
     target.timeout = Duration::from_secs(60);
-    let url = Url {
-        path: path.to_owned(),
-        digest: None,
-        status: Vec::new(),
-        virtualhost: None,
-        regex: None,
-        tls_compliant: None,
-    };
-    let settings = config::model::checker::Http {
-        tls: false,
-        virtualhost: None,
-        protocol: HttpProtocol::V10,
-        enable_sni: false,
-        sni_name: None,
-        fast_recovery: false,
-        tls_compliant: false,
-        verify: Setting::default(),
-        ca: None,
-        urls: vec![url],
-    };
+    let settings = plain_get::http(path, HttpProtocol::V10);
     Get { http: Http { settings, target, ssl: Ssl::default() }, clients: Clients::default() }
 }
 
